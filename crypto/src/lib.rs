@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Handshake cryptography for ttls.
+//!
+//! Public-key work comes as [`job::Work`]: owned input of fixed size, one result per item.
+//! [`job::Work::run`] computes one item with scalar code; an eight-lane engine computes many.
+//! Nothing here allocates, reads a clock or draws randomness: seeds are handed in.
+#![cfg_attr(not(feature = "std"), no_std)]
+
+pub mod aead;
+pub mod hash;
+pub mod job;
+pub mod mlkem;
+pub mod p256;
+pub mod rsa;
+pub mod secret;
+pub mod sign;
+pub mod x25519;

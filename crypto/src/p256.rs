@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! NIST P-256 (secp256r1): ECDH (SP 800-56A) and ECDSA (FIPS 186-5), scalar code.
+
+use crate::secret::Secret;
+
+/// Length of an uncompressed point (SEC 1 §2.3.3), in bytes.
+pub const POINT: usize = 65;
+/// Length of a scalar, in bytes.
+pub const SCALAR: usize = 32;
+
+/// The bytes are not a point of the curve in uncompressed form, or not a scalar in 1..n.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invalid;
+
+/// Makes a private scalar in 1..n of 32 uniform bytes (big-endian), and its public point.
+///
+/// # Errors
+/// [`Invalid`] if the bytes are zero or not below n (chance 2^-32): draw again.
+pub fn public_key(private: &Secret<SCALAR>) -> Result<[u8; POINT], Invalid> {
+    let _ = private;
+    unimplemented!()
+}
+
+/// The x-coordinate shared between `private` and the peer's `public` point.
+///
+/// # Errors
+/// [`Invalid`] if the point is not on the curve or the scalar is out of range.
+pub fn agree(private: &Secret<SCALAR>, public: &[u8; POINT]) -> Result<Secret<SCALAR>, Invalid> {
+    let _ = (private, public);
+    unimplemented!()
+}
