@@ -6,7 +6,7 @@
 
 use crate::secret::Secret;
 use crate::sign::{Scheme, SigningKey};
-use crate::{mlkem, p256, x25519};
+use crate::{key_exchange, mlkem, p256, x25519};
 
 /// Key-exchange groups (RFC 8446 §4.2.7; draft-ietf-tls-ecdhe-mlkem for the hybrid).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,6 +211,9 @@ impl Work<'_> {
     /// # Errors
     /// See [`Failed`].
     pub fn run(&self) -> Result<Output, Failed> {
-        unimplemented!()
+        match self {
+            Self::KeyExchange(exchange) => key_exchange::run(exchange),
+            Self::Sign(_key, _request) => unimplemented!(),
+        }
     }
 }

@@ -15,3 +15,10 @@ pub mod rsa;
 pub mod secret;
 pub mod sign;
 pub mod x25519;
+
+mod aligned;
+mod ct;
+mod inversion;
+mod key_exchange;
+mod limbs;
+mod recode;

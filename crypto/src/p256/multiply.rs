@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Scalar multiplication on P-256, in constant time.
+//!
+//! Both ways add odd signed windows with formulas that fail only for equal points. Partial sums are
+//! too small to meet the next addend modulo n, except at the last addition: there k = n − 34 (by
+//! windows of 5) and k = 30·2^252 − n (on the comb) add a point to itself. So the last addition,
+//! and only it, can also double.
+
+use zeroize::Zeroize;
+
+use super::field::Element;
+use super::point::{Affine, Jacobian};
+use super::scalar::Scalar;
+use super::table::{self, TABLE};
+use crate::ct;
+use crate::limbs::Limbs;
+use crate::recode::{self, Digit, digit, top_digit};
+
+/// Window for points not known in advance.
+const WINDOW: usize = 5;
+const TOP_WINDOW: usize = 256 / WINDOW;
+
+/// An odd scalar and the mask that says it is n − k rather than k, for k in 1..n.
+fn make_odd(k: &Scalar) -> (Limbs, u64) {
+    let even = !ct::mask_low_bit(k.0[0]);
+    (ct::select_limbs(even, &k.neg().0, &k.0), even)
+}
+
+/// k·G for k in 1..n: one addition per window and no doubling.
+pub(crate) fn multiply_base(k: &Scalar) -> Jacobian {
+    let (mut odd, flipped) = make_odd(k);
+    let last = table::WINDOWS - 1;
+    let mut sum = Jacobian::from(base_multiple(0, digit::<{ table::WINDOW }>(&odd, 0)));
+    for window in 1..last {
+        sum = sum.add_different_affine(&base_multiple(window, digit::<{ table::WINDOW }>(&odd, window)));
+    }
+    sum = sum.add_affine(&base_multiple(last, top_digit::<{ table::WINDOW }>(&odd, last)));
+    odd.zeroize();
+    sum.negated_if(flipped)
+}
+
+/// digit·2^(7·window)·G
+#[inline(always)]
+fn base_multiple(window: usize, digit: Digit) -> Affine {
+    let [x0, x1, x2, x3, y0, y1, y2, y3] = recode::lookup(&TABLE[window], digit.index);
+    let point = Affine { x: Element([x0, x1, x2, x3]), y: Element([y0, y1, y2, y3]) };
+    point.negated_if(digit.negative)
+}
+
+/// k·point for k in 1..n.
+pub(crate) fn multiply(k: &Scalar, point: &Affine) -> Jacobian {
+    let (mut odd, flipped) = make_odd(k);
+    let multiples = odd_multiples(&Jacobian::from(*point));
+    let mut sum = select_multiple(&multiples, top_digit::<WINDOW>(&odd, TOP_WINDOW));
+    for window in (0..TOP_WINDOW).rev() {
+        for _ in 0..WINDOW {
+            sum = sum.double();
+        }
+        let addend = select_multiple(&multiples, digit::<WINDOW>(&odd, window));
+        sum = if window == 0 { sum.add(&addend) } else { sum.add_different(&addend) };
+    }
+    odd.zeroize();
+    sum.negated_if(flipped)
+}
+
+/// 1, 3, …, 31 times the point, by columns as [`recode::lookup`] reads them.
+fn odd_multiples(point: &Jacobian) -> [[u64; 16]; 12] {
+    let twice = point.double();
+    let mut columns = [[0; 16]; 12];
+    let mut multiple = *point;
+    for entry in 0..16 {
+        let limbs = multiple.x.0.iter().chain(&multiple.y.0).chain(&multiple.z.0);
+        for (column, limb) in columns.iter_mut().zip(limbs) {
+            column[entry] = *limb;
+        }
+        multiple = multiple.add_different(&twice);
+    }
+    columns
+}
+
+#[inline(always)]
+fn select_multiple(multiples: &[[u64; 16]; 12], digit: Digit) -> Jacobian {
+    let [x0, x1, x2, x3, y0, y1, y2, y3, z0, z1, z2, z3] = recode::lookup(multiples, digit.index);
+    let point =
+        Jacobian { x: Element([x0, x1, x2, x3]), y: Element([y0, y1, y2, y3]), z: Element([z0, z1, z2, z3]) };
+    point.negated_if(digit.negative)
+}
