@@ -29,7 +29,7 @@ impl Random {
         let mut bytes = self.bytes();
         let mut at = 0;
         while at < N {
-            let end = (at + self.word() as usize % 12).min(N);
+            let end = (at + usize::from(self.word().to_le_bytes()[0] % 12)).min(N);
             match self.word() % 3 {
                 0 => bytes[at..end].fill(0),
                 1 => bytes[at..end].fill(0xff),
