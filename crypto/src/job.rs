@@ -213,7 +213,7 @@ impl Work<'_> {
     pub fn run(&self) -> Result<Output, Failed> {
         match self {
             Self::KeyExchange(exchange) => key_exchange::run(exchange),
-            Self::Sign(_key, _request) => unimplemented!(),
+            Self::Sign(key, request) => key.sign(request).map(Output::Signed),
         }
     }
 }

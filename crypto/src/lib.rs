@@ -18,6 +18,7 @@ pub mod x25519;
 
 mod aligned;
 mod ct;
+mod der;
 mod inversion;
 mod key_exchange;
 mod limbs;

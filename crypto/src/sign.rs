@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Server signing keys: reading them, and signing digests with them.
 
+mod error;
+mod read;
+
+pub use error::KeyError;
+
 use crate::hash;
+use crate::job::{Failed, SignRequest, Signature};
+use crate::p256::ecdsa;
+use crate::rsa::{self, Padding};
 
 /// Signature schemes a server can use (RFC 8446 §4.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +30,14 @@ impl Scheme {
             Self::RsaPss(hash) | Self::RsaPkcs1(hash) => hash,
         }
     }
+
+    /// The kind of key the scheme signs with.
+    pub const fn key_kind(self) -> KeyKind {
+        match self {
+            Self::EcdsaP256Sha256 => KeyKind::EcdsaP256,
+            Self::RsaPss(_) | Self::RsaPkcs1(_) => KeyKind::Rsa,
+        }
+    }
 }
 
 /// What kind of key a [`SigningKey`] is.
@@ -33,5 +49,74 @@ pub enum KeyKind {
     Rsa,
 }
 
+/// How a private key is written; each has its PEM label (RFC 7468 §10, RFC 5915 §4, RFC 8017 §A.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// `PRIVATE KEY`: PrivateKeyInfo, OneAsymmetricKey (RFC 5208, RFC 5958).
+    Pkcs8,
+    /// `EC PRIVATE KEY`: ECPrivateKey (RFC 5915).
+    Sec1,
+    /// `RSA PRIVATE KEY`: RSAPrivateKey (RFC 8017).
+    Pkcs1,
+}
+
 /// A private signing key, ready for use; wiped when dropped.
-pub struct SigningKey {}
+pub struct SigningKey(pub(crate) Key);
+
+#[allow(clippy::large_enum_variant)] // a server has few keys, and nothing here may allocate
+pub(crate) enum Key {
+    EcdsaP256(ecdsa::PrivateKey),
+    Rsa(rsa::PrivateKey),
+}
+
+impl SigningKey {
+    /// Reads a private key and checks that it is whole: an RSA key signs once on trial, an EC key is
+    /// compared with the public key that may be next to it.
+    ///
+    /// # Errors
+    /// [`KeyError`], whose text says what is wrong and what to do.
+    pub fn from_der(encoding: Encoding, der: &[u8]) -> Result<Self, KeyError> {
+        match encoding {
+            Encoding::Pkcs8 => read::pkcs8(der),
+            Encoding::Sec1 => read::sec1(der),
+            Encoding::Pkcs1 => read::pkcs1(der),
+        }
+    }
+
+    /// The kind of key.
+    pub const fn kind(&self) -> KeyKind {
+        match self.0 {
+            Key::EcdsaP256(_) => KeyKind::EcdsaP256,
+            Key::Rsa(_) => KeyKind::Rsa,
+        }
+    }
+
+    /// Whether the key can sign with `scheme`.
+    pub fn supports(&self, scheme: Scheme) -> bool {
+        self.kind() == scheme.key_kind()
+    }
+
+    /// Whether `spki`, a certificate's SubjectPublicKeyInfo (RFC 5280 §4.1) in DER, holds this key's
+    /// public half.
+    pub fn matches_public_key(&self, spki: &[u8]) -> bool {
+        read::public_key_matches(spki, self)
+    }
+
+    /// Signs the digest in `request`.
+    ///
+    /// # Errors
+    /// [`Failed::Unsupported`] if the scheme does not fit the key, or the digest the scheme;
+    /// [`Failed::Fault`] if an RSA signature does not verify.
+    pub fn sign(&self, request: &SignRequest) -> Result<Signature, Failed> {
+        let SignRequest { scheme, digest, entropy } = request;
+        match (&self.0, *scheme) {
+            (Key::EcdsaP256(key), Scheme::EcdsaP256Sha256) => {
+                let digest = digest.as_bytes().try_into().map_err(|_| Failed::Unsupported)?;
+                Ok(key.sign(digest, entropy))
+            }
+            (Key::Rsa(key), Scheme::RsaPss(hash)) => key.sign(Padding::Pss, hash, digest, entropy),
+            (Key::Rsa(key), Scheme::RsaPkcs1(hash)) => key.sign(Padding::Pkcs1, hash, digest, entropy),
+            _ => Err(Failed::Unsupported),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Signing keys: reading them from files OpenSSL wrote, and signatures checked by another library.
+
+use graviola::signing::rsa::VerifyingKey;
+use ttls_crypto::hash::{Algorithm, Digest};
+use ttls_crypto::job::{Failed, SignRequest};
+use ttls_crypto::rsa::InvalidKey;
+use ttls_crypto::secret::Secret;
+use ttls_crypto::sign::{Encoding, KeyError, KeyKind, Scheme, SigningKey};
+
+/// A file of `vectors/keys`.
+macro_rules! key_file {
+    ($name:literal) => {
+        include_bytes!(concat!("../../vectors/keys/", $name))
+    };
+}
+
+const HASHES: [Algorithm; 3] = [Algorithm::Sha256, Algorithm::Sha384, Algorithm::Sha512];
+
+fn sign(key: &SigningKey, scheme: Scheme, message: &[u8], entropy: [u8; 32]) -> Vec<u8> {
+    let request =
+        SignRequest { scheme, digest: scheme.hash().digest(message), entropy: Secret::new(entropy) };
+    key.sign(&request).expect("signs").as_bytes().to_vec()
+}
+
+/// The RSAPublicKey inside a SubjectPublicKeyInfo of more than 255 bytes.
+fn rsa_public_key(spki: &[u8]) -> VerifyingKey {
+    // 4 bytes SEQUENCE, 15 bytes AlgorithmIdentifier, 5 bytes BIT STRING.
+    VerifyingKey::from_pkcs1_der(&spki[24..]).expect("a public key")
+}
+
+fn verifies(public: &VerifyingKey, scheme: Scheme, signature: &[u8], message: &[u8]) -> bool {
+    match scheme {
+        Scheme::RsaPkcs1(Algorithm::Sha256) => public.verify_pkcs1_sha256(signature, message),
+        Scheme::RsaPkcs1(Algorithm::Sha384) => public.verify_pkcs1_sha384(signature, message),
+        Scheme::RsaPkcs1(Algorithm::Sha512) => public.verify_pkcs1_sha512(signature, message),
+        Scheme::RsaPss(Algorithm::Sha256) => public.verify_pss_sha256(signature, message),
+        Scheme::RsaPss(Algorithm::Sha384) => public.verify_pss_sha384(signature, message),
+        Scheme::RsaPss(Algorithm::Sha512) => public.verify_pss_sha512(signature, message),
+        Scheme::EcdsaP256Sha256 => unreachable!("RSA only"),
+    }
+    .is_ok()
+}
+
+#[test]
+fn rsa_signatures_verify_in_every_size_and_scheme() {
+    for (key, spki) in [
+        (&key_file!("rsa-2048.pkcs8.der")[..], &key_file!("rsa-2048.spki.der")[..]),
+        (key_file!("rsa-2048-e3.pkcs8.der"), key_file!("rsa-2048-e3.spki.der")),
+        (key_file!("rsa-2049.pkcs8.der"), key_file!("rsa-2049.spki.der")),
+        (key_file!("rsa-2560.pkcs8.der"), key_file!("rsa-2560.spki.der")),
+        (key_file!("rsa-3072.pkcs8.der"), key_file!("rsa-3072.spki.der")),
+        (key_file!("rsa-4096.pkcs8.der"), key_file!("rsa-4096.spki.der")),
+    ] {
+        let key = SigningKey::from_der(Encoding::Pkcs8, key).expect("a key");
+        let public = rsa_public_key(spki);
+        for hash in HASHES {
+            for scheme in [Scheme::RsaPkcs1(hash), Scheme::RsaPss(hash)] {
+                for i in 0..8 {
+                    let message = [i; 100];
+                    let signature = sign(&key, scheme, &message, [!i; 32]);
+                    assert!(verifies(&public, scheme, &signature, &message), "{scheme:?} {i}");
+                    assert!(!verifies(&public, scheme, &signature, b"other"), "{scheme:?} {i}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn entropy_salts_pss_and_leaves_pkcs1_alone() {
+    let key = SigningKey::from_der(Encoding::Pkcs8, key_file!("rsa-2048.pkcs8.der")).expect("a key");
+    for hash in HASHES {
+        let both =
+            |scheme| [sign(&key, scheme, b"message", [1; 32]), sign(&key, scheme, b"message", [2; 32])];
+        let [one, two] = both(Scheme::RsaPkcs1(hash));
+        assert_eq!(one, two);
+        let [one, two] = both(Scheme::RsaPss(hash));
+        assert_ne!(one, two);
+    }
+}
+
+#[test]
+fn every_form_of_a_key_reads_as_the_same_key() {
+    for (forms, spki, kind) in [
+        (
+            &[
+                (Encoding::Pkcs8, &key_file!("rsa-2048.pkcs8.der")[..]),
+                (Encoding::Pkcs1, key_file!("rsa-2048.pkcs1.der")),
+            ][..],
+            &key_file!("rsa-2048.spki.der")[..],
+            KeyKind::Rsa,
+        ),
+        (
+            &[
+                (Encoding::Pkcs8, key_file!("rsa-3072.pkcs8.der")),
+                (Encoding::Pkcs1, key_file!("rsa-3072.pkcs1.der")),
+            ],
+            key_file!("rsa-3072.spki.der"),
+            KeyKind::Rsa,
+        ),
+        (
+            &[
+                (Encoding::Pkcs8, key_file!("rsa-4096.pkcs8.der")),
+                (Encoding::Pkcs1, key_file!("rsa-4096.pkcs1.der")),
+            ],
+            key_file!("rsa-4096.spki.der"),
+            KeyKind::Rsa,
+        ),
+        (
+            &[
+                (Encoding::Pkcs8, key_file!("p256.pkcs8.der")),
+                (Encoding::Sec1, key_file!("p256.sec1.der")),
+                (Encoding::Sec1, key_file!("p256-no-public.sec1.der")),
+            ],
+            key_file!("p256.spki.der"),
+            KeyKind::EcdsaP256,
+        ),
+    ] {
+        for &(encoding, der) in forms {
+            let key = SigningKey::from_der(encoding, der).expect("a key");
+            assert_eq!(key.kind(), kind);
+            assert!(key.matches_public_key(spki), "{encoding:?}");
+            for other in [
+                &key_file!("rsa-2048-e3.spki.der")[..],
+                key_file!("rsa-2049.spki.der"),
+                key_file!("rsa-2560.spki.der"),
+                &spki[..spki.len() - 1],
+                &[],
+            ] {
+                assert!(!key.matches_public_key(other), "{encoding:?}");
+            }
+            for i in 0..spki.len() {
+                let mut flipped = spki.to_vec();
+                flipped[i] ^= 1;
+                assert!(!key.matches_public_key(&flipped), "{encoding:?} byte {i}");
+            }
+        }
+    }
+}
+
+#[test]
+fn keys_that_cannot_be_used_are_refused_with_their_reason() {
+    for (encoding, der, error, text) in [
+        (
+            Encoding::Pkcs8,
+            &key_file!("rsa-1024.pkcs8.der")[..],
+            KeyError::Rsa(InvalidKey::Size(1024)),
+            "RSA key of 1024 bits: 2048 to 4096 bits are supported",
+        ),
+        (
+            Encoding::Pkcs8,
+            key_file!("rsa-4104.pkcs8.der"),
+            KeyError::Rsa(InvalidKey::Size(4104)),
+            "RSA key of 4104 bits: 2048 to 4096 bits are supported",
+        ),
+        (
+            Encoding::Pkcs8,
+            key_file!("rsa-2048-3primes.pkcs8.der"),
+            KeyError::MultiPrime,
+            "RSA key of more than two primes: make a new one with `openssl genrsa`",
+        ),
+        (
+            Encoding::Pkcs8,
+            key_file!("rsa-pss-only.pkcs8.der"),
+            KeyError::Algorithm("RSASSA-PSS-only"),
+            "RSASSA-PSS-only key: only RSA and ECDSA P-256 keys are supported",
+        ),
+        (
+            Encoding::Pkcs8,
+            key_file!("ed25519.pkcs8.der"),
+            KeyError::Algorithm("Ed25519"),
+            "Ed25519 key: only RSA and ECDSA P-256 keys are supported",
+        ),
+        (
+            Encoding::Pkcs8,
+            key_file!("p384.pkcs8.der"),
+            KeyError::Curve("curve secp384r1"),
+            "EC key on curve secp384r1: only P-256 (prime256v1) is supported",
+        ),
+        (
+            Encoding::Sec1,
+            key_file!("p256-explicit.sec1.der"),
+            KeyError::Curve("a curve given by its parameters instead of its name"),
+            "EC key on a curve given by its parameters instead of its name: only P-256 (prime256v1) is supported",
+        ),
+        (
+            Encoding::Pkcs8,
+            key_file!("p256.encrypted.der"),
+            KeyError::Encrypted,
+            "encrypted PKCS#8: decrypt it first with `openssl pkey -in KEY -out DECRYPTED`",
+        ),
+        (
+            Encoding::Pkcs8,
+            key_file!("rsa-2048.pkcs1.der"),
+            KeyError::Malformed("algorithm"),
+            "private key cannot be read at algorithm: check it with `openssl pkey -noout -check`",
+        ),
+    ] {
+        let refused = SigningKey::from_der(encoding, der).err();
+        assert_eq!(refused, Some(error));
+        assert_eq!(error.to_string(), text);
+    }
+}
+
+#[test]
+fn a_scheme_must_fit_the_key_and_the_digest_the_scheme() {
+    let rsa = SigningKey::from_der(Encoding::Pkcs8, key_file!("rsa-2048.pkcs8.der")).expect("a key");
+    let ec = SigningKey::from_der(Encoding::Pkcs8, key_file!("p256.pkcs8.der")).expect("a key");
+    let request = |scheme, digest: Digest| SignRequest { scheme, digest, entropy: Secret::new([3; 32]) };
+    for scheme in [
+        Scheme::EcdsaP256Sha256,
+        Scheme::RsaPss(Algorithm::Sha256),
+        Scheme::RsaPss(Algorithm::Sha384),
+        Scheme::RsaPss(Algorithm::Sha512),
+        Scheme::RsaPkcs1(Algorithm::Sha256),
+    ] {
+        for key in [&rsa, &ec] {
+            let right = request(scheme, Digest::zero(scheme.hash()));
+            assert_eq!(key.sign(&right).is_ok(), key.supports(scheme));
+            for hash in HASHES.into_iter().filter(|&hash| hash != scheme.hash()) {
+                let wrong = request(scheme, Digest::zero(hash));
+                assert_eq!(key.sign(&wrong).err(), Some(Failed::Unsupported));
+            }
+        }
+        assert_ne!(rsa.supports(scheme), ec.supports(scheme));
+    }
+}
