@@ -7,6 +7,8 @@
 
 mod encode;
 mod montgomery;
+#[cfg(test)]
+mod tests;
 
 use crate::ct;
 use crate::hash::{self, Digest, Hmac};
@@ -152,7 +154,8 @@ impl<const HALF: usize, const FULL: usize> Crt<HALF, FULL> {
         if key.dp[0] & key.dq[0] & 1 == 0 {
             return Err(InvalidKey::PrivateExponent);
         }
-        // Any padding exercises all of the key; a wrong exponent survives it with probability 2^-1000 or so.
+        // Any padding exercises all of the key. A wrong number that survives this trial by luck or by
+        // design can only make later signatures fail: each is verified.
         let digest = Digest::zero(hash::Algorithm::Sha256);
         key.sign(Padding::Pkcs1, hash::Algorithm::Sha256, &digest, &Secret::zero())
             .map_err(|_| InvalidKey::PrivateExponent)?;

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Arithmetic against another library, and faults injected into keys.
+
+use super::montgomery::{Modulus, wide};
+use super::{Crt, Padding, PrivateKey};
+use crate::hash::{Algorithm, Digest};
+use crate::job::Failed;
+use crate::secret::Secret;
+use crate::sign::{Encoding, Key, SigningKey};
+use num_bigint::BigUint;
+
+/// Limbs in runs of zeros and ones as often as random (SplitMix64): such values find lost carries.
+fn edgy<const N: usize>(state: &mut u64) -> [u64; N] {
+    let mut next = || {
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = *state;
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word ^ (word >> 31)
+    };
+    core::array::from_fn(|_| match next() % 4 {
+        0 => 0,
+        1 => u64::MAX,
+        _ => next(),
+    })
+}
+
+fn big(limbs: &[u64]) -> BigUint {
+    limbs.iter().rev().fold(BigUint::ZERO, |number, limb| (number << 64) + limb)
+}
+
+fn arithmetic_agrees<const N: usize>(rounds: usize) {
+    let state = &mut 1;
+    let scratch = &mut wide();
+    let r = BigUint::from(1u8) << (64 * N);
+    for round in 0..rounds {
+        let mut m = edgy::<N>(state);
+        m[0] |= 1;
+        // Short moduli too: keys are padded to the next width.
+        m[N - round % (N / 2)..].fill(0);
+        let Some(modulus) = Modulus::new(&m) else { continue };
+        let m = big(&m);
+        let (a, b) = (edgy::<N>(state), edgy::<N>(state));
+
+        let mut product = a;
+        modulus.multiply(&mut product, &b, scratch);
+        assert_eq!(big(&product) * &r % &m, big(&a) * big(&b) % &m, "multiply {a:x?} {b:x?} {m:x}");
+
+        let mut square = a;
+        modulus.square(&mut square, scratch);
+        assert_eq!(big(&square) * &r % &m, big(&a) * big(&a) % &m, "square {a:x?} {m:x}");
+
+        let mut remainder = a;
+        modulus.remainder(&mut remainder, scratch);
+        assert_eq!(big(&remainder), big(&a) % &m, "remainder {a:x?} {m:x}");
+
+        if round % 16 == 0 {
+            let mut base = a;
+            modulus.enter(&mut base, scratch);
+            let expected = big(&a).modpow(&big(&b), &m);
+            for mut power in
+                [modulus.power::<32>(&base, &b, scratch), modulus.power::<16>(&base, &b, scratch)]
+            {
+                modulus.leave(&mut power, scratch);
+                assert_eq!(big(&*power), expected, "power {a:x?} {b:x?} {m:x}");
+            }
+            let mut power = modulus.power_public(&base, b[0], scratch);
+            modulus.leave(&mut power, scratch);
+            assert_eq!(big(&*power), big(&a).modpow(&big(&b[..1]), &m), "power {a:x?} {:x} {m:x}", b[0]);
+        }
+    }
+}
+
+#[test]
+fn arithmetic_agrees_with_reference() {
+    arithmetic_agrees::<16>(2000);
+    arithmetic_agrees::<24>(1000);
+    arithmetic_agrees::<32>(1000);
+    arithmetic_agrees::<64>(100);
+}
+
+fn key_2048() -> Crt<16, 32> {
+    let der = include_bytes!("../../../vectors/keys/rsa-2048.pkcs8.der");
+    match SigningKey::from_der(Encoding::Pkcs8, der).expect("a key").0 {
+        Key::Rsa(PrivateKey::Bits2048(key)) => key,
+        _ => panic!("not an RSA-2048 key"),
+    }
+}
+
+#[test]
+fn no_faulty_signature_leaves() {
+    /// The numbers a signature is made of; those of the modulus are used in its verification only.
+    type Field = (&'static str, fn(&mut Crt<16, 32>) -> &mut [u64]);
+    const FIELDS: [Field; 12] = [
+        ("p", |key| &mut key.p.m),
+        ("q", |key| &mut key.q.m),
+        ("dp", |key| &mut key.dp),
+        ("dq", |key| &mut key.dq),
+        ("qinv", |key| &mut key.qinv),
+        ("n", |key| &mut key.n.m),
+        ("R² mod p", |key| &mut key.p.r2),
+        ("R² mod q", |key| &mut key.q.r2),
+        ("R² mod n", |key| &mut key.n.r2),
+        ("−1/p", |key| core::slice::from_mut(&mut key.p.m0)),
+        ("−1/q", |key| core::slice::from_mut(&mut key.q.m0)),
+        ("e", |key| core::slice::from_mut(&mut key.e)),
+    ];
+    let whole = key_2048();
+    let digest = Digest::zero(Algorithm::Sha256);
+    let entropy = Secret::new([7; 32]);
+    for padding in [Padding::Pkcs1, Padding::Pss] {
+        assert!(whole.sign(padding, Algorithm::Sha256, &digest, &entropy).is_ok());
+        for (name, field) in FIELDS {
+            let bits = 64 * field(&mut whole.clone()).len();
+            for bit in (0..bits).step_by(if bits > 64 { 29 } else { 5 }) {
+                // d − 1 is d with the lowest bit cleared: whatever is there is not used.
+                if bit == 0 && name.starts_with('d') {
+                    continue;
+                }
+                let mut faulty = whole.clone();
+                field(&mut faulty)[bit / 64] ^= 1 << (bit % 64);
+                let result = faulty.sign(padding, Algorithm::Sha256, &digest, &entropy);
+                assert_eq!(result.err(), Some(Failed::Fault), "{padding:?}, bit {bit} of {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn blinding_changes_nothing_but_the_way() {
+    let key = key_2048();
+    let digest = Digest::zero(Algorithm::Sha256);
+    let message = key.encode(Padding::Pkcs1, Algorithm::Sha256, &digest, &Secret::zero()).expect("encodes");
+    let [one, two] =
+        [1, 2].map(|i| key.exponentiate(&message, &Secret::new([i; 32])).expect("exponentiates"));
+    assert_eq!(one, two);
+    let zero = key.exponentiate(&[0; 32], &Secret::zero()).expect("exponentiates");
+    assert_eq!(*zero, [0; 32]);
+}
