@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where bytes lie: the storage is the shell's, the positions are the core's.
+
+use crate::error::Error;
+use core::ops::Range;
+
+/// Positions in a connection's receive storage.
+///
+/// ```text
+/// 0 … message … message_end … record … end … storage.len()
+///     └ joined handshake ┘    └ received, ┘   └ free ┘
+///       plaintext               unopened
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Window {
+    message: usize,
+    message_end: usize,
+    record: usize,
+    end: usize,
+}
+
+impl Window {
+    /// Bytes received and not used up: what must move along to a larger storage.
+    pub const fn pending(&self) -> usize {
+        (self.message_end - self.message) + (self.end - self.record)
+    }
+
+    /// Received bytes that no call has opened yet.
+    pub const fn unopened(&self) -> usize {
+        self.end - self.record
+    }
+}
+
+/// A connection's received bytes: records are opened, and messages joined, where they lie.
+pub struct Inbound<'b> {
+    storage: &'b mut [u8],
+    window: &'b mut Window,
+}
+
+impl<'b> Inbound<'b> {
+    /// Joins storage and positions. A window always belongs to the same storage;
+    /// one that does not fit it is taken as empty.
+    pub fn new(storage: &'b mut [u8], window: &'b mut Window) -> Self {
+        if window.end > storage.len() {
+            debug_assert!(false, "window of another storage");
+            *window = Window::default();
+        }
+        Self { storage, window }
+    }
+
+    /// Where the next received bytes go. Empty only if the storage is full of pending bytes.
+    pub fn free(&mut self) -> &mut [u8] {
+        let w = &mut *self.window;
+        if w.message == w.message_end && w.record == w.end {
+            *w = Window::default();
+        } else if w.end == self.storage.len() {
+            let message = w.message..w.message_end;
+            let record = w.record..w.end;
+            self.storage.copy_within(message.clone(), 0);
+            self.storage.copy_within(record.clone(), message.len());
+            *w = Window {
+                message: 0,
+                message_end: message.len(),
+                record: message.len(),
+                end: message.len() + record.len(),
+            };
+        }
+        &mut self.storage[w.end..]
+    }
+
+    /// `count` bytes were received into [`Inbound::free`]; more than fit count as all that fit.
+    pub fn received(&mut self, count: usize) {
+        self.window.end = self.storage.len().min(self.window.end.saturating_add(count));
+    }
+
+    /// Moves all pending bytes to a larger `storage`.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if they do not fit.
+    pub fn move_to<'c>(self, storage: &'c mut [u8]) -> Result<Inbound<'c>, Error>
+    where
+        'b: 'c,
+    {
+        let w = self.window;
+        let (message, record) = (w.message..w.message_end, w.record..w.end);
+        let (joined, total) = (message.len(), message.len() + record.len());
+        if storage.len() < total {
+            return Err(Error::Internal("pending bytes do not fit the new storage"));
+        }
+        storage[..joined].copy_from_slice(&self.storage[message]);
+        storage[joined..total].copy_from_slice(&self.storage[record]);
+        *w = Window { message: 0, message_end: joined, record: joined, end: total };
+        Ok(Inbound { storage, window: w })
+    }
+
+    /// Capacity of the storage, in bytes.
+    pub fn capacity(&self) -> usize {
+        self.storage.len()
+    }
+
+    /// Joined handshake plaintext that is not used up.
+    pub(crate) fn message(&self) -> &[u8] {
+        &self.storage[self.window.message..self.window.message_end]
+    }
+
+    /// Uses up `len` bytes of [`Inbound::message`].
+    pub(crate) fn consume_message(&mut self, len: usize) {
+        let w = &mut *self.window;
+        w.message = w.message_end.min(w.message.saturating_add(len));
+    }
+
+    /// Received bytes not opened yet, beginning with a record header.
+    pub(crate) fn record(&mut self) -> &mut [u8] {
+        &mut self.storage[self.window.record..self.window.end]
+    }
+
+    /// Uses up the first `len` bytes of [`Inbound::record`] and returns where `payload` of it lies in the storage.
+    pub(crate) fn consume_record(&mut self, len: usize, payload: Range<usize>) -> Range<usize> {
+        let start = self.window.record;
+        self.window.record = self.window.end.min(start.saturating_add(len));
+        start + payload.start..start + payload.end
+    }
+
+    /// Appends handshake plaintext, lying at `payload` of the storage, to the joined message.
+    pub(crate) fn join(&mut self, payload: Range<usize>) {
+        let w = &mut *self.window;
+        if w.message == w.message_end {
+            (w.message, w.message_end) = (payload.start, payload.end);
+        } else {
+            let len = payload.len();
+            self.storage.copy_within(payload, w.message_end);
+            w.message_end += len;
+        }
+    }
+
+    /// The bytes at `range` of the storage, as [`crate::Opened::Data`] gives it.
+    pub fn bytes(&self, range: Range<usize>) -> &[u8] {
+        self.storage.get(range).unwrap_or_default()
+    }
+}
+
+/// Bytes to be sent, appended to the shell's storage.
+pub struct Outbound<'b> {
+    storage: &'b mut [u8],
+    len: &'b mut usize,
+}
+
+impl<'b> Outbound<'b> {
+    /// Appends after the first `len` bytes of `storage`.
+    pub fn new(storage: &'b mut [u8], len: &'b mut usize) -> Self {
+        debug_assert!(*len <= storage.len());
+        *len = storage.len().min(*len);
+        Self { storage, len }
+    }
+
+    /// Number of bytes written.
+    pub const fn len(&self) -> usize {
+        *self.len
+    }
+
+    /// Whether nothing is written.
+    pub const fn is_empty(&self) -> bool {
+        *self.len == 0
+    }
+
+    /// What is written.
+    pub fn written(&self) -> &[u8] {
+        &self.storage[..*self.len]
+    }
+
+    /// What is written from position `start`; empty if that is past the end.
+    pub fn from(&self, start: usize) -> &[u8] {
+        self.written().get(start..).unwrap_or_default()
+    }
+
+    pub(crate) fn from_mut(&mut self, start: usize) -> &mut [u8] {
+        self.storage[..*self.len].get_mut(start..).unwrap_or_default()
+    }
+
+    pub(crate) fn truncate(&mut self, len: usize) {
+        *self.len = len.min(*self.len);
+    }
+
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the storage is full, here and in all methods below.
+    pub fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.reserve(bytes.len())?.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Appends `len` bytes of unspecified content, to be written by the caller.
+    pub fn reserve(&mut self, len: usize) -> Result<&mut [u8], Error> {
+        let start = *self.len;
+        let space =
+            self.storage[start..].get_mut(..len).ok_or(Error::Internal("send storage is too small"))?;
+        *self.len = start + len;
+        Ok(space)
+    }
+
+    /// Appends a `uint8`.
+    pub fn u8(&mut self, value: u8) -> Result<(), Error> {
+        self.put(&[value])
+    }
+
+    /// Appends a `uint16`.
+    pub fn u16(&mut self, value: u16) -> Result<(), Error> {
+        self.put(&value.to_be_bytes())
+    }
+
+    /// Appends a `uint32`.
+    pub fn u32(&mut self, value: u32) -> Result<(), Error> {
+        self.put(&value.to_be_bytes())
+    }
+
+    /// Appends what `body` writes, after its length in `N` bytes (1, 2 or 3).
+    pub fn vec<const N: usize>(
+        &mut self,
+        body: impl FnOnce(&mut Self) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.put(&[0; N])?;
+        let start = *self.len;
+        body(self)?;
+        let len = (*self.len - start).to_be_bytes();
+        let (high, low) = len.split_at(len.len() - N);
+        if high.iter().any(|&byte| byte != 0) {
+            return Err(Error::Internal("vector is longer than its length field can say"));
+        }
+        self.storage[start - N..start].copy_from_slice(low);
+        Ok(())
+    }
+
+    /// Appends an extension: its type, and what `body` writes after a two-byte length.
+    pub fn extension(
+        &mut self,
+        kind: u16,
+        body: impl FnOnce(&mut Self) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.u16(kind)?;
+        self.vec::<2>(body)
+    }
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the shell configures and hands in.
+
+mod certificate;
+mod names;
+mod policy;
+
+pub(crate) use certificate::write_status;
+pub use certificate::{CertificateId, CertificateSet, Chain, Credential, Credentials};
+pub use names::{Protocol, ServerName};
+pub use policy::{ClientCertificate, List, Policy, PolicyError, UnknownName};
+
+use crate::error::{CertificateError, Error};
+use crate::ticket::TicketKeys;
+
+/// A source of randomness fit for keys.
+pub trait Random {
+    /// Fills `out` with random bytes. A source that can fail must not return.
+    fn fill(&mut self, out: &mut [u8]);
+}
+
+/// Receives secrets for debugging, in the terms of SSLKEYLOGFILE (RFC 9850).
+pub trait KeyLog {
+    /// One line of the log: `label`, the ClientHello's random, the secret.
+    fn log(&mut self, label: &str, client_random: &[u8; 32], secret: &[u8]);
+}
+
+/// Judges clients' certificates.
+pub trait ClientVerifier {
+    /// Encoded DistinguishedNames for the CertificateRequest, each with its two-byte length; may be empty.
+    fn authorities(&self) -> &[u8];
+
+    /// Signature schemes it can verify, by code point, in order of preference.
+    fn schemes(&self) -> &[u16];
+
+    /// Judges the chain, leaf first, at `now` (Unix time in milliseconds).
+    ///
+    /// # Errors
+    /// Why it is not accepted.
+    fn verify_chain(&mut self, chain: Chain<'_>, now: u64) -> Result<(), CertificateError>;
+
+    /// Verifies a signature over `digest`, made by the hash of `scheme`, with the key of the leaf that
+    /// [`ClientVerifier::verify_chain`] accepted.
+    ///
+    /// # Errors
+    /// [`CertificateError::Bad`] if it does not verify, [`CertificateError::Unsupported`] if the scheme does not fit the key.
+    fn verify_signature(&self, scheme: u16, digest: &[u8], signature: &[u8]) -> Result<(), CertificateError>;
+}
+
+/// What the shell hands in with every call.
+pub struct Environment<'a> {
+    /// What is allowed and preferred.
+    pub policy: &'a Policy,
+    /// The certificates.
+    pub credentials: &'a dyn Credentials,
+    /// Judges client certificates, if [`Policy::client_certificate`] asks for them.
+    pub clients: Option<&'a mut dyn ClientVerifier>,
+    /// Issues and accepts session tickets.
+    pub tickets: Option<&'a TicketKeys>,
+    /// Randomness.
+    pub random: &'a mut dyn Random,
+    /// Unix time in milliseconds.
+    pub now: u64,
+    /// Debugging only: receives the secrets of every connection.
+    pub keylog: Option<&'a mut dyn KeyLog>,
+}
+
+impl Environment<'_> {
+    pub(crate) fn random<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.random.fill(&mut bytes);
+        bytes
+    }
+
+    pub(crate) fn secret<const N: usize>(&mut self) -> ttls_crypto::secret::Secret<N> {
+        let mut secret = ttls_crypto::secret::Secret::zero();
+        self.random.fill(secret.expose_mut());
+        secret
+    }
+
+    pub(crate) fn log_secret(&mut self, label: &str, client_random: &[u8; 32], secret: &[u8]) {
+        if let Some(log) = self.keylog.as_deref_mut() {
+            log.log(label, client_random, secret);
+        }
+    }
+
+    pub(crate) fn credential(&self, id: CertificateId) -> Result<Credential<'_>, Error> {
+        self.credentials.get(id).ok_or(Error::Internal("certificate vanished from the configuration"))
+    }
+}

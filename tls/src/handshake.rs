@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The server's handshake: one struct per state, each consumed by what it waits for.
+//!
+//! ```text
+//! TLS 1.3                                      TLS 1.2
+//! ExpectClientHello ─(HelloRetryRequest)─┐     ExpectClientHello ──(ticket)──────────┐
+//!   │◄───────────────────────────────────┘       ▼ Job: generate                     │
+//!   ▼ Job: key exchange                        AwaitGeneration                       │
+//! AwaitKeyExchange ──────────(PSK)─┐             ▼ Job: sign                         │
+//!   ▼ Job: sign                    │           AwaitSignature                        │
+//! AwaitSignature                   │             ▼ ServerHello…ServerHelloDone       │
+//!   ▼ ServerHello…Finished ◄───────┘           [ExpectCertificate]                   │
+//! [ExpectCertificate                           ExpectClientKeyExchange               │
+//!  ExpectCertificateVerify]                      ▼ Job: agree                        │
+//! ExpectFinished                               AwaitAgreement                        │
+//!   ▼ tickets                                  [ExpectCertificateVerify]             ▼
+//! established                                  ExpectChangeCipherSpec ◄──────────────┘
+//!                                              ExpectFinished ─► established
+//! ```
+
+mod client_auth;
+mod hello;
+mod session;
+mod tls12;
+mod tls13;
+
+pub use session::Session;
+
+use crate::alert::{self, Alert};
+use crate::buffer::{Inbound, Outbound};
+use crate::config::{CertificateId, Environment};
+use crate::error::Error;
+use crate::record::{self, HEADER, MAX_PLAINTEXT, Opener, Protection, Received};
+use crate::traffic::Traffic;
+use crate::wire::codes::content_type;
+use ttls_crypto::job::{Failed, KeyExchange, Output, SignRequest};
+
+/// Warnings that a TLS 1.2 client may send before it is taken for flooding.
+const MAX_WARNINGS: u8 = 4;
+
+/// What the shell does next.
+#[allow(clippy::large_enum_variant)] // nothing here may allocate
+pub enum Step {
+    /// Send what is in the send buffer, if anything, and wait for more bytes.
+    Receive,
+    /// The record being received needs a receive storage of at least `needed` bytes: move the pending bytes
+    /// there with [`Inbound::move_to`], and go on receiving.
+    Enlarge {
+        /// Bytes.
+        needed: usize,
+    },
+    /// Compute this and hand the result to [`Handshake::resume`], with the same send buffer. Send nothing meanwhile.
+    Work(Job),
+    /// The handshake is complete. The send buffer may hold the last flight or tickets; the receive buffer may
+    /// already hold application data.
+    Established(Established),
+    /// The connection failed. The send buffer ends with the alert, if one is due: send it, and close.
+    Failed(Error),
+}
+
+/// Public-key work that a handshake waits for.
+#[allow(clippy::large_enum_variant)] // a job has one fixed size; nothing here may allocate
+pub enum Job {
+    /// A key exchange.
+    KeyExchange(KeyExchange),
+    /// A signature with this certificate's key.
+    Sign {
+        /// Whose key.
+        certificate: CertificateId,
+        /// Over what.
+        request: SignRequest,
+    },
+}
+
+/// What a completed handshake leaves.
+pub struct Established {
+    /// The record layer from here on.
+    pub traffic: Traffic,
+    /// What was negotiated.
+    pub session: Session,
+}
+
+/// One server-side handshake.
+pub struct Handshake {
+    link: Link,
+    state: State,
+    warnings: u8,
+}
+
+/// What all states share: the record layer of this connection.
+struct Link {
+    opener: Opener,
+    sealer: Option<Protection>,
+    /// Most plaintext in a record that is sent.
+    limit: usize,
+    client_random: [u8; 32],
+    /// Where in the send buffer a flight begins that is not sealed yet: it must not leave like that.
+    unsealed: Option<usize>,
+}
+
+impl Link {
+    /// Begins a flight, with room for what `headroom` bytes before the plaintext will hold.
+    fn begin_flight(&mut self, headroom: usize, out: &mut Outbound<'_>) -> Result<(), Error> {
+        self.unsealed = Some(out.len());
+        out.reserve(headroom).map(|_| ())
+    }
+
+    /// Where the flight begins that is about to be sealed.
+    fn end_flight(&mut self) -> Result<usize, Error> {
+        self.unsealed.take().ok_or(Error::Internal("no flight was begun"))
+    }
+}
+
+#[allow(clippy::large_enum_variant)] // lives in a connection's slot
+enum State {
+    ClientHello(hello::ExpectClientHello),
+    Tls13KeyExchange(tls13::AwaitKeyExchange),
+    Tls13Signature(tls13::AwaitSignature),
+    Tls13Certificate(tls13::ExpectCertificate),
+    Tls13CertificateVerify(tls13::ExpectCertificateVerify),
+    Tls13Finished(tls13::ExpectFinished),
+    Tls12Generation(tls12::AwaitGeneration),
+    Tls12Signature(tls12::AwaitSignature),
+    Tls12Certificate(tls12::ExpectCertificate),
+    Tls12ClientKeyExchange(tls12::ExpectClientKeyExchange),
+    Tls12Agreement(tls12::AwaitAgreement),
+    Tls12CertificateVerify(tls12::ExpectCertificateVerify),
+    Tls12ChangeCipherSpec(tls12::ExpectChangeCipherSpec),
+    Tls12Finished(tls12::ExpectFinished),
+    /// Established or failed: nothing more is expected here.
+    Over,
+}
+
+/// The outcome of a state: the next state, and what the shell has to do before it.
+type Next = (State, Option<Step>);
+
+/// What every state works with.
+struct Context<'x, 'e, 'o> {
+    env: &'x mut Environment<'e>,
+    link: &'x mut Link,
+    out: &'x mut Outbound<'o>,
+}
+
+/// A complete handshake message.
+#[derive(Clone, Copy)]
+struct Message<'m> {
+    kind: u8,
+    body: &'m [u8],
+    /// With type and length, as the transcript wants it.
+    raw: &'m [u8],
+    /// Nothing follows in its record: the keys may change (RFC 8446 §5.1).
+    last: bool,
+}
+
+impl<'m> Message<'m> {
+    /// The body, if the message is of this type.
+    fn expect(&self, kind: u8, expected: &'static str) -> Result<&'m [u8], Error> {
+        if self.kind == kind { Ok(self.body) } else { Err(Error::Unexpected(expected)) }
+    }
+
+    /// The body, if the message is of this type and the last before the keys change.
+    fn expect_last(&self, kind: u8, expected: &'static str) -> Result<&'m [u8], Error> {
+        let body = self.expect(kind, expected)?;
+        if self.last { Ok(body) } else { Err(Error::Unexpected("the end of a record where keys change")) }
+    }
+}
+
+impl Default for Handshake {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Handshake {
+    /// A handshake that waits for a ClientHello.
+    pub const fn new() -> Self {
+        Self {
+            link: Link {
+                opener: Opener::new(),
+                sealer: None,
+                limit: MAX_PLAINTEXT,
+                client_random: [0; 32],
+                unsealed: None,
+            },
+            state: State::ClientHello(hello::ExpectClientHello::new()),
+            warnings: 0,
+        }
+    }
+
+    /// Goes on with what `inbound` holds. Does nothing while a job is under way.
+    pub fn receive(
+        &mut self,
+        env: &mut Environment<'_>,
+        inbound: &mut Inbound<'_>,
+        out: &mut Outbound<'_>,
+    ) -> Step {
+        match self.advance(env, inbound, out) {
+            Ok(step) => step,
+            Err(error) => self.fail(error, out),
+        }
+    }
+
+    /// Goes on with the result of a job.
+    pub fn resume(
+        &mut self,
+        env: &mut Environment<'_>,
+        done: Result<Output, Failed>,
+        inbound: &mut Inbound<'_>,
+        out: &mut Outbound<'_>,
+    ) -> Step {
+        let step = match self.finish_job(env, done, out) {
+            Ok(Some(step)) => return step,
+            Ok(None) => self.advance(env, inbound, out),
+            Err(error) => Err(error),
+        };
+        step.unwrap_or_else(|error| self.fail(error, out))
+    }
+
+    fn finish_job(
+        &mut self,
+        env: &mut Environment<'_>,
+        done: Result<Output, Failed>,
+        out: &mut Outbound<'_>,
+    ) -> Result<Option<Step>, Error> {
+        let output = done.map_err(|failed| match failed {
+            Failed::BadPeerShare => Error::Illegal("the client's key share is not valid in its group"),
+            Failed::Unsupported => Error::Internal("the job does not fit its key"),
+            Failed::Fault => Error::SigningFault,
+        })?;
+        let mut cx = Context { env, link: &mut self.link, out };
+        let state = core::mem::replace(&mut self.state, State::Over);
+        let (state, step) = match (state, output) {
+            (State::Tls13KeyExchange(state), Output::Exchanged { share, shared }) => {
+                state.resume(&mut cx, &share, &shared)
+            }
+            (State::Tls13Signature(state), Output::Signed(signature)) => state.resume(&mut cx, &signature),
+            (State::Tls12Generation(state), Output::Generated { share, private }) => {
+                state.resume(&mut cx, &share, private)
+            }
+            (State::Tls12Signature(state), Output::Signed(signature)) => state.resume(&mut cx, &signature),
+            (State::Tls12Agreement(state), Output::Agreed(shared)) => state.resume(&mut cx, &shared),
+            _ => Err(Error::Internal("a job result that no state waits for")),
+        }?;
+        self.state = state;
+        Ok(step)
+    }
+
+    fn advance(
+        &mut self,
+        env: &mut Environment<'_>,
+        inbound: &mut Inbound<'_>,
+        out: &mut Outbound<'_>,
+    ) -> Result<Step, Error> {
+        loop {
+            if self.waits_for_job() {
+                return Ok(Step::Receive);
+            }
+            if let Some(total) = complete_message(inbound.message(), env.policy.max_message)? {
+                let mut cx = Context { env, link: &mut self.link, out };
+                let joined = inbound.message();
+                let raw = &joined[..total];
+                let message = Message { kind: raw[0], body: &raw[4..], raw, last: joined.len() == total };
+                let state = core::mem::replace(&mut self.state, State::Over);
+                let (state, step) = state.handle(&mut cx, message)?;
+                self.state = state;
+                inbound.consume_message(total);
+                if let Some(step) = step {
+                    return Ok(step);
+                }
+                continue;
+            }
+            match self.link.opener.next(inbound)? {
+                Received::Incomplete { needed } if needed > inbound.capacity() => {
+                    return Ok(Step::Enlarge { needed });
+                }
+                Received::Incomplete { .. } => return Ok(Step::Receive),
+                Received::Record(content_type::HANDSHAKE, payload) => inbound.join(payload),
+                Received::Record(_, _) if !inbound.message().is_empty() => {
+                    return Err(Error::Unexpected("the rest of a handshake message"));
+                }
+                Received::Record(content_type::ALERT, payload) => self.alert(inbound.bytes(payload))?,
+                Received::Record(content_type::CHANGE_CIPHER_SPEC, payload) => {
+                    let state = core::mem::replace(&mut self.state, State::Over);
+                    let State::Tls12ChangeCipherSpec(state) = state else {
+                        return Err(Error::Unexpected("a handshake message, not change_cipher_spec"));
+                    };
+                    if inbound.bytes(payload) != [1] {
+                        return Err(Error::Malformed("change_cipher_spec"));
+                    }
+                    self.state = state.handle(&mut self.link);
+                }
+                Received::Record(_, _) => return Err(Error::Unexpected("a handshake message")),
+            }
+        }
+    }
+
+    const fn waits_for_job(&self) -> bool {
+        matches!(
+            self.state,
+            State::Tls13KeyExchange(_)
+                | State::Tls13Signature(_)
+                | State::Tls12Generation(_)
+                | State::Tls12Signature(_)
+                | State::Tls12Agreement(_)
+        )
+    }
+
+    /// An alert during the handshake: all are fatal but user_canceled and TLS 1.2's warnings (RFC 8446 §6).
+    fn alert(&mut self, payload: &[u8]) -> Result<(), Error> {
+        let &[level, code] = payload else { return Err(Error::Malformed("alert")) };
+        let alert = Alert(code);
+        let ignorable = alert == Alert::USER_CANCELED || level == alert::WARNING;
+        if alert == Alert::CLOSE_NOTIFY || !ignorable {
+            return Err(Error::PeerAlert(alert));
+        }
+        self.warnings += 1;
+        if self.warnings > MAX_WARNINGS { Err(Error::Flood("warning alerts")) } else { Ok(()) }
+    }
+
+    /// Ends the handshake with the alert that `error` demands.
+    fn fail(&mut self, error: Error, out: &mut Outbound<'_>) -> Step {
+        match error.alert() {
+            Some(alert) => self.abort(alert, out),
+            None => self.state = State::Over,
+        }
+        Step::Failed(error)
+    }
+
+    /// Ends a handshake that took too long, or for which there is no room: `out` gets the alert to send.
+    pub fn abort(&mut self, alert: Alert, out: &mut Outbound<'_>) {
+        self.state = State::Over;
+        if let Some(start) = self.link.unsealed.take() {
+            out.truncate(start);
+        }
+        // Without room for the alert the connection just closes.
+        let _ = write_alert(alert::FATAL, alert, self.link.sealer.as_mut(), out);
+    }
+}
+
+impl State {
+    fn handle(self, cx: &mut Context<'_, '_, '_>, message: Message<'_>) -> Result<Next, Error> {
+        match self {
+            Self::ClientHello(state) => state.handle(cx, message),
+            Self::Tls13Certificate(state) => state.handle(cx, message),
+            Self::Tls13CertificateVerify(state) => state.handle(cx, message),
+            Self::Tls13Finished(state) => state.handle(cx, message),
+            Self::Tls12Certificate(state) => state.handle(cx, message),
+            Self::Tls12ClientKeyExchange(state) => state.handle(cx, message),
+            Self::Tls12CertificateVerify(state) => state.handle(cx, message),
+            Self::Tls12Finished(state) => state.handle(cx, message),
+            Self::Tls12ChangeCipherSpec(_) => Err(Error::Unexpected("change_cipher_spec")),
+            _ => Err(Error::Unexpected("no handshake message")),
+        }
+    }
+}
+
+/// The length, header included, of the message that `joined` begins with, once it is complete.
+pub(crate) fn complete_message(joined: &[u8], max: usize) -> Result<Option<usize>, Error> {
+    let Some(&[_, a, b, c]) = joined.first_chunk::<4>() else { return Ok(None) };
+    let len = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+    if len > max {
+        return Err(Error::Malformed("handshake message: longer than the limit"));
+    }
+    Ok((joined.len() >= 4 + len).then_some(4 + len))
+}
+
+/// Writes an alert record.
+pub(crate) fn write_alert(
+    level: u8,
+    alert: Alert,
+    sealer: Option<&mut Protection>,
+    out: &mut Outbound<'_>,
+) -> Result<(), Error> {
+    let start = out.len();
+    let headroom = sealer.as_ref().map_or(HEADER, |sealer| sealer.headroom());
+    out.reserve(headroom)?;
+    out.put(&[level, alert.0])?;
+    match sealer {
+        None => record::seal_plain(content_type::ALERT, start, MAX_PLAINTEXT, out),
+        Some(sealer) => record::seal_protected(content_type::ALERT, start, MAX_PLAINTEXT, sealer, out),
+    }
+}

@@ -1,0 +1,547 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The TLS 1.2 handshake with ephemeral key exchange (RFC 5246 §7.4, RFC 8422 §5).
+
+use super::client_auth;
+use super::hello::{self, Offer, RecordLimit, Signer};
+use super::session::Session;
+use super::{Context, Established, Job, Link, Message, Next, State, Step};
+use crate::buffer::Outbound;
+use crate::config::{Chain, ServerName};
+use crate::error::Error;
+use crate::prf::{self, MASTER};
+use crate::record::{self, Protection};
+use crate::suite::{Group, KeyKind, Suite, Version, group_code, scheme_code};
+use crate::ticket::TicketState;
+use crate::traffic::Traffic;
+use crate::transcript::Transcript;
+use crate::wire::codes::{self, content_type, extension, message};
+use crate::wire::{Reader, U16List};
+use ttls_crypto::hash::{Algorithm, Digest, Hash};
+use ttls_crypto::job::{KeyExchange, PeerShare, Share, SharedSecret, SignRequest, Signature};
+use ttls_crypto::secret::Secret;
+
+/// The end of the server's random where TLS 1.3 was possible (RFC 8446 §4.1.3).
+const DOWNGRADE: &[u8; 8] = b"DOWNGRD\x01";
+/// curve_type named_curve (RFC 8422 §5.4).
+const NAMED_CURVE: u8 = 3;
+/// The uncompressed point format (RFC 8422 §5.1.2).
+const UNCOMPRESSED: u8 = 0;
+
+/// Extensions and secrets that both the full and the abbreviated handshake carry along.
+struct Hello {
+    session: Session,
+    transcript: Transcript,
+    server_random: [u8; 32],
+    record_limit: RecordLimit,
+    extended_master_secret: bool,
+    /// The client sent ec_point_formats.
+    point_formats: bool,
+    /// The client signalled secure renegotiation.
+    renegotiation_info: bool,
+    name_known: bool,
+    /// A NewSessionTicket will be sent.
+    ticket: bool,
+}
+
+/// Answers a ClientHello that chose TLS 1.2.
+pub(super) fn start(cx: &mut Context<'_, '_, '_>, offer: Offer<'_>) -> Result<Next, Error> {
+    check(&offer, cx)?;
+    let record_limit = hello::limit_records(cx.link, &offer.hello, Version::Tls12)?;
+    let mut server_random = cx.env.random::<32>();
+    if cx.env.policy.tls13 {
+        server_random[24..].copy_from_slice(DOWNGRADE);
+    }
+    let parts = |session: Session, ticket: bool, name_known: bool| Hello {
+        transcript: Transcript::new(session.suite.hash()),
+        session,
+        server_random,
+        record_limit,
+        extended_master_secret: offer.hello.extended_master_secret,
+        point_formats: offer.hello.point_formats.is_some(),
+        renegotiation_info: offer.hello.renegotiation_info.is_some()
+            || offer.hello.suites.contains(codes::RENEGOTIATION_SCSV),
+        name_known,
+        ticket,
+    };
+    let tickets = cx.env.tickets.is_some()
+        && offer.hello.session_ticket.is_some()
+        && offer.hello.extended_master_secret
+        && !hello::asks_for_certificate(cx.env);
+
+    if let Some(resumed) = tickets.then(|| accept_ticket(cx, &offer)).flatten() {
+        let mut session = offer.session(resumed.suite);
+        session.resumed = true;
+        // A ticket in the second half of its life is renewed.
+        let age = cx.env.now.saturating_sub(resumed.issued);
+        let renew = age > u64::from(cx.env.policy.ticket_lifetime) * 500;
+        return resume(cx, &offer, parts(session, renew, false), &resumed.secret);
+    }
+
+    let group = choose_group(cx, offer.hello.groups)?;
+    let (set, name_known) = hello::certificates_for(cx.env, offer.server_name.as_ref())?;
+    let (suite, signer) = choose_suite(cx, &offer, set)?;
+    let mut session = offer.session(suite);
+    session.group = Some(group);
+    let mut parts = parts(session, tickets, name_known);
+    parts.transcript.add(offer.raw);
+    let job = Job::KeyExchange(KeyExchange::Generate { group, seed: cx.env.secret() });
+    let state = AwaitGeneration { hello: parts, group, signer, ocsp: offer.hello.wants_ocsp };
+    Ok((State::Tls12Generation(state), Some(Step::Work(job))))
+}
+
+/// What a TLS 1.2 ClientHello must have.
+fn check(offer: &Offer<'_>, cx: &Context<'_, '_, '_>) -> Result<(), Error> {
+    let hello = &offer.hello;
+    if !hello.compression.contains(&0) {
+        return Err(Error::Illegal("no null compression method"));
+    }
+    if hello.renegotiation_info.is_some_and(|info| !info.is_empty()) {
+        return Err(Error::Illegal("renegotiation_info of a first handshake is not empty"));
+    }
+    if hello.point_formats.is_some_and(|formats| !formats.contains(&UNCOMPRESSED)) {
+        return Err(Error::Illegal("ec_point_formats lacks uncompressed"));
+    }
+    // Without it a client certificate could be relayed to another connection (RFC 7627 §1).
+    let required = cx.env.policy.extended_master_secret_required || hello::asks_for_certificate(cx.env);
+    if required && !hello.extended_master_secret {
+        return Err(Error::NoCommonParameters("extended master secret"));
+    }
+    Ok(())
+}
+
+/// The most preferred common group. A client that names none can do secp256r1 (RFC 8422 §4).
+fn choose_group(cx: &Context<'_, '_, '_>, offered: Option<U16List<'_>>) -> Result<Group, Error> {
+    let mut usable = cx.env.policy.groups.iter().filter(|&group| group != Group::X25519MlKem768);
+    let common = |group: &Group| match offered {
+        Some(offered) => offered.contains(group_code(*group)),
+        None => *group == Group::Secp256r1,
+    };
+    usable.find(common).ok_or(Error::NoCommonParameters("key-exchange group"))
+}
+
+/// The suite, and the certificate that goes with it: ECDSA first, unless the client's order rules.
+fn choose_suite(
+    cx: &Context<'_, '_, '_>,
+    offer: &Offer<'_>,
+    set: crate::config::CertificateSet,
+) -> Result<(Suite, Signer), Error> {
+    // The default of RFC 5246 §7.4.1.4.1 is SHA-1, which is not supported.
+    let verifiable = offer.hello.signature_algorithms.ok_or(Error::NoCommonParameters("signature scheme"))?;
+    // An ECDSA certificate needs its own curve among the client's (RFC 8422 §5.3).
+    let knows_p256 = offer.hello.groups.is_none_or(|groups| groups.contains(group_code(Group::Secp256r1)));
+    let signer = |kind| match kind {
+        KeyKind::EcdsaP256 if !knows_p256 => None,
+        kind => hello::signer(set, kind, Version::Tls12, verifiable),
+    };
+    let suites = hello::acceptable_suites(cx.env.policy, offer.hello.suites, Version::Tls12);
+    if suites.clone().next().is_none() {
+        return Err(Error::NoCommonParameters("cipher suite"));
+    }
+    let usable = suites.filter_map(|suite| Some((suite, signer(suite.key_kind()?)?)));
+    let of_kind = |kind| usable.clone().find(move |(suite, _)| suite.key_kind() == Some(kind));
+    if cx.env.policy.client_order {
+        usable.clone().next()
+    } else {
+        of_kind(KeyKind::EcdsaP256).or_else(|| of_kind(KeyKind::Rsa))
+    }
+    .ok_or(Error::NoCommonParameters("signature scheme or certificate type"))
+}
+
+/// The session of the client's ticket, if it is ours, fresh, for this name, and its suite is offered and allowed.
+fn accept_ticket(cx: &Context<'_, '_, '_>, offer: &Offer<'_>) -> Option<TicketState> {
+    let env = &*cx.env;
+    let ticket = offer.hello.session_ticket?;
+    let name = offer.server_name.as_ref();
+    let state = env.tickets?.open(ticket, Version::Tls12, name, env.policy.ticket_lifetime, env.now)?;
+    let mut suites = hello::acceptable_suites(env.policy, offer.hello.suites, Version::Tls12);
+    suites.any(|suite| suite == state.suite).then_some(state)
+}
+
+impl Hello {
+    /// ServerHello (RFC 5246 §7.4.1.3).
+    fn write(&mut self, session_id: &[u8], staple: bool, out: &mut Outbound<'_>) -> Result<(), Error> {
+        let Self { session, transcript, server_random, .. } = self;
+        let suite = session.suite;
+        transcript.write(message::SERVER_HELLO, out, |out| {
+            out.u16(codes::TLS12)?;
+            out.put(server_random)?;
+            out.vec::<1>(|out| out.put(session_id))?;
+            out.u16(suite.code())?;
+            out.u8(0)?;
+            out.vec::<2>(|out| {
+                if self.renegotiation_info {
+                    out.extension(extension::RENEGOTIATION_INFO, |out| out.u8(0))?;
+                }
+                if self.extended_master_secret {
+                    out.extension(extension::EXTENDED_MASTER_SECRET, |_| Ok(()))?;
+                }
+                if self.name_known {
+                    out.extension(extension::SERVER_NAME, |_| Ok(()))?;
+                }
+                if self.point_formats {
+                    out.extension(extension::EC_POINT_FORMATS, |out| {
+                        out.vec::<1>(|out| out.u8(UNCOMPRESSED))
+                    })?;
+                }
+                if self.ticket {
+                    out.extension(extension::SESSION_TICKET, |_| Ok(()))?;
+                }
+                if staple {
+                    out.extension(extension::STATUS_REQUEST, |_| Ok(()))?;
+                }
+                match self.record_limit {
+                    RecordLimit::None => {}
+                    RecordLimit::Size => {
+                        out.extension(extension::RECORD_SIZE_LIMIT, |out| out.u16(0x4000))?
+                    }
+                    RecordLimit::Fragment(code) => {
+                        out.extension(extension::MAX_FRAGMENT_LENGTH, |out| out.u8(code))?;
+                    }
+                }
+                if let Some(protocol) = &session.alpn {
+                    out.extension(extension::ALPN, |out| {
+                        out.vec::<2>(|out| out.vec::<1>(|out| out.put(protocol.as_bytes())))
+                    })?;
+                }
+                Ok(())
+            })
+        })
+    }
+}
+
+/// The abbreviated handshake (RFC 5077 §3.1): ServerHello, [NewSessionTicket], change_cipher_spec, Finished.
+fn resume(
+    cx: &mut Context<'_, '_, '_>,
+    offer: &Offer<'_>,
+    mut hello: Hello,
+    secret: &Digest,
+) -> Result<Next, Error> {
+    let mut master = Secret::<MASTER>::zero();
+    master.expose_mut().copy_from_slice(
+        secret.as_bytes().first_chunk::<MASTER>().ok_or(Error::Internal("ticket without a master secret"))?,
+    );
+    hello.transcript.add(offer.raw);
+    cx.link.begin_flight(record::HEADER, cx.out)?;
+    hello.write(offer.hello.session_id, false, cx.out)?;
+    let random = cx.link.client_random;
+    cx.env.log_secret("CLIENT_RANDOM", &random, master.expose());
+    let (client, server) = prf::protections(hello.session.suite, &master, &random, &hello.server_random)?;
+    let closing =
+        Closing { session: hello.session, transcript: hello.transcript, master, ticket: hello.ticket };
+    let closing = closing.write_finished(cx, server)?;
+    let state = ExpectChangeCipherSpec { closing, client, server: None };
+    Ok((State::Tls12ChangeCipherSpec(state), Some(Step::Receive)))
+}
+
+/// Waits for the server's key pair.
+pub(super) struct AwaitGeneration {
+    hello: Hello,
+    group: Group,
+    signer: Signer,
+    ocsp: bool,
+}
+
+impl AwaitGeneration {
+    /// Writes ServerHello and Certificate, and asks for the signature of ServerKeyExchange (RFC 8422 §5.4).
+    pub(super) fn resume(
+        mut self,
+        cx: &mut Context<'_, '_, '_>,
+        share: &Share,
+        private: Secret<32>,
+    ) -> Result<Next, Error> {
+        let credential = cx.env.credential(self.signer.certificate)?;
+        let staple = credential.ocsp.filter(|_| self.ocsp);
+        cx.link.begin_flight(record::HEADER, cx.out)?;
+        self.hello.write(&[], staple.is_some(), cx.out)?;
+        let transcript = &mut self.hello.transcript;
+        transcript.write(message::CERTIFICATE, cx.out, |out| credential.chain.write_tls12(out))?;
+        if let Some(staple) = staple {
+            transcript
+                .write(message::CERTIFICATE_STATUS, cx.out, |out| crate::config::write_status(staple, out))?;
+        }
+        let params = Params::new(self.group, share)?;
+        let mut content = Hash::new(self.signer.scheme.hash());
+        content.update(&cx.link.client_random);
+        content.update(&self.hello.server_random);
+        content.update(params.as_bytes());
+        let request =
+            SignRequest { scheme: self.signer.scheme, digest: content.finish(), entropy: cx.env.secret() };
+        let job = Job::Sign { certificate: self.signer.certificate, request };
+        let state = AwaitSignature { generation: self, params, private };
+        Ok((State::Tls12Signature(state), Some(Step::Work(job))))
+    }
+}
+
+/// ServerECDHParams (RFC 8422 §5.4).
+struct Params {
+    bytes: [u8; 4 + 65],
+    len: usize,
+}
+
+impl Params {
+    fn new(group: Group, share: &Share) -> Result<Self, Error> {
+        let mut params = Self { bytes: [0; 4 + 65], len: 0 };
+        let mut out = Outbound::new(&mut params.bytes, &mut params.len);
+        out.u8(NAMED_CURVE)?;
+        out.u16(group_code(group))?;
+        out.vec::<1>(|out| out.put(share.as_bytes()))?;
+        Ok(params)
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// Waits for the signature.
+pub(super) struct AwaitSignature {
+    generation: AwaitGeneration,
+    params: Params,
+    private: Secret<32>,
+}
+
+impl AwaitSignature {
+    /// Writes ServerKeyExchange, [CertificateRequest] and ServerHelloDone.
+    pub(super) fn resume(self, cx: &mut Context<'_, '_, '_>, signature: &Signature) -> Result<Next, Error> {
+        let AwaitGeneration { mut hello, group, signer, .. } = self.generation;
+        hello.transcript.write(message::SERVER_KEY_EXCHANGE, cx.out, |out| {
+            out.put(self.params.as_bytes())?;
+            out.u16(scheme_code(signer.scheme))?;
+            out.vec::<2>(|out| out.put(signature.as_bytes()))
+        })?;
+        let asked = hello::asks_for_certificate(cx.env);
+        if asked {
+            write_certificate_request(cx, &mut hello)?;
+        }
+        hello.transcript.write(message::SERVER_HELLO_DONE, cx.out, |_| Ok(()))?;
+        let start = cx.link.end_flight()?;
+        record::seal_plain(content_type::HANDSHAKE, start, cx.link.limit, cx.out)?;
+        let state = ExpectClientKeyExchange { hello, group, private: self.private, prove: false };
+        let state = match asked {
+            true => State::Tls12Certificate(ExpectCertificate(state)),
+            false => State::Tls12ClientKeyExchange(state),
+        };
+        Ok((state, Some(Step::Receive)))
+    }
+}
+
+/// Schemes with the hash of the suite: the transcript is not kept, only its hash, so no other can be verified.
+fn provable(hash: Algorithm) -> impl Fn(u16) -> bool {
+    move |scheme| client_auth::scheme_hash(scheme) == Some(hash)
+}
+
+/// CertificateRequest (RFC 5246 §7.4.4).
+fn write_certificate_request(cx: &mut Context<'_, '_, '_>, hello: &mut Hello) -> Result<(), Error> {
+    /// ClientCertificateType rsa_sign and ecdsa_sign.
+    const TYPES: [u8; 2] = [1, 64];
+    let env = &*cx.env;
+    let allowed = provable(hello.session.suite.hash());
+    hello.transcript.write(message::CERTIFICATE_REQUEST, cx.out, |out| {
+        out.vec::<1>(|out| out.put(&TYPES))?;
+        out.vec::<2>(|out| client_auth::schemes(env, allowed).try_for_each(|s| out.u16(s)))?;
+        let names = env.clients.as_ref().map(|clients| clients.authorities()).unwrap_or_default();
+        out.vec::<2>(|out| out.put(names))
+    })
+}
+
+/// Waits for the client's Certificate.
+pub(super) struct ExpectCertificate(ExpectClientKeyExchange);
+
+impl ExpectCertificate {
+    pub(super) fn handle(mut self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<Next, Error> {
+        let body = m.expect(message::CERTIFICATE, "the client's Certificate")?;
+        let mut r = Reader::new(body, "Certificate");
+        let list = r.vec24()?;
+        r.finish()?;
+        // The verifier takes the encoding of TLS 1.3: give each certificate an empty extension list.
+        let mut entries = [0; MAX_CLIENT_CHAIN];
+        let mut certificates = list;
+        let iterator = core::iter::from_fn(|| {
+            (!certificates.is_empty()).then(|| certificates.vec24().map(|certificate| certificate.rest()))
+        });
+        let mut len = 0;
+        let mut out = Outbound::new(&mut entries, &mut len);
+        for certificate in iterator {
+            let certificate = certificate?;
+            out.vec::<3>(|out| out.put(certificate))
+                .and_then(|()| out.u16(0))
+                .map_err(|_| Error::ClientCertificate(crate::error::CertificateError::NotAcceptable))?;
+        }
+        self.0.prove = client_auth::verify_chain(cx, Chain::new(&entries[..len])?)?;
+        self.0.hello.transcript.add(m.raw);
+        Ok((State::Tls12ClientKeyExchange(self.0), None))
+    }
+}
+
+/// Longest chain of client certificates in TLS 1.2, in bytes.
+const MAX_CLIENT_CHAIN: usize = 16_384;
+
+/// Waits for ClientKeyExchange.
+pub(super) struct ExpectClientKeyExchange {
+    hello: Hello,
+    group: Group,
+    private: Secret<32>,
+    /// A CertificateVerify must follow.
+    prove: bool,
+}
+
+impl ExpectClientKeyExchange {
+    pub(super) fn handle(mut self, _: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<Next, Error> {
+        let body = m.expect(message::CLIENT_KEY_EXCHANGE, "ClientKeyExchange")?;
+        let mut r = Reader::new(body, "ClientKeyExchange");
+        let point = r.vec8()?.rest();
+        r.finish()?;
+        let peer = PeerShare::new(self.group, point)
+            .ok_or(Error::Illegal("the client's key share is not of its group's length"))?;
+        self.hello.transcript.add(m.raw);
+        let job = Job::KeyExchange(KeyExchange::Agree { private: self.private, peer });
+        let state = AwaitAgreement { hello: self.hello, prove: self.prove };
+        Ok((State::Tls12Agreement(state), Some(Step::Work(job))))
+    }
+}
+
+/// Waits for the premaster secret.
+pub(super) struct AwaitAgreement {
+    hello: Hello,
+    prove: bool,
+}
+
+impl AwaitAgreement {
+    pub(super) fn resume(
+        self,
+        cx: &mut Context<'_, '_, '_>,
+        premaster: &SharedSecret,
+    ) -> Result<Next, Error> {
+        let Hello { session, transcript, server_random, extended_master_secret, ticket, .. } = self.hello;
+        let (suite, random) = (session.suite, cx.link.client_random);
+        let master = match extended_master_secret {
+            true => prf::extended_master_secret(suite.hash(), premaster.expose(), &transcript.hash())?,
+            false => prf::master_secret(suite.hash(), premaster.expose(), &random, &server_random)?,
+        };
+        cx.env.log_secret("CLIENT_RANDOM", &random, master.expose());
+        let (client, server) = prf::protections(suite, &master, &random, &server_random)?;
+        let closing = Closing { session, transcript, master, ticket };
+        let state = ExpectChangeCipherSpec { closing, client, server: Some(server) };
+        let state = match self.prove {
+            true => State::Tls12CertificateVerify(ExpectCertificateVerify(state)),
+            false => State::Tls12ChangeCipherSpec(state),
+        };
+        Ok((state, None))
+    }
+}
+
+/// Waits for the client's CertificateVerify.
+pub(super) struct ExpectCertificateVerify(ExpectChangeCipherSpec);
+
+impl ExpectCertificateVerify {
+    pub(super) fn handle(mut self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<Next, Error> {
+        let body = m.expect(message::CERTIFICATE_VERIFY, "the client's CertificateVerify")?;
+        let closing = &mut self.0.closing;
+        let transcript = closing.transcript.hash();
+        let allowed = provable(closing.session.suite.hash());
+        client_auth::verify_signature(cx, body, allowed, |_| transcript)?;
+        closing.session.client_authenticated = true;
+        closing.transcript.add(m.raw);
+        Ok((State::Tls12ChangeCipherSpec(self.0), None))
+    }
+}
+
+/// What the last messages of both sides need.
+struct Closing {
+    session: Session,
+    transcript: Transcript,
+    master: Secret<MASTER>,
+    ticket: bool,
+}
+
+impl Closing {
+    /// Writes [NewSessionTicket], change_cipher_spec and Finished, in the flight that is begun and may hold a
+    /// message already. From here on `server` seals.
+    fn write_finished(mut self, cx: &mut Context<'_, '_, '_>, server: Protection) -> Result<Self, Error> {
+        if self.ticket {
+            self.write_ticket(cx)?;
+        }
+        let start = cx.link.end_flight()?;
+        if cx.out.len() > start + record::HEADER {
+            record::seal_plain(content_type::HANDSHAKE, start, cx.link.limit, cx.out)?;
+        } else {
+            cx.out.truncate(start);
+        }
+        record::change_cipher_spec(cx.out)?;
+        let proof = prf::verify_data(
+            self.session.suite.hash(),
+            &self.master,
+            "server finished",
+            &self.transcript.hash(),
+        )?;
+        cx.link.begin_flight(server.headroom(), cx.out)?;
+        self.transcript.write(message::FINISHED, cx.out, |out| out.put(proof.as_bytes()))?;
+        let start = cx.link.end_flight()?;
+        let sealer = cx.link.sealer.insert(server);
+        record::seal_protected(content_type::HANDSHAKE, start, cx.link.limit, sealer, cx.out)?;
+        Ok(self)
+    }
+
+    /// NewSessionTicket (RFC 5077 §3.3).
+    fn write_ticket(&mut self, cx: &mut Context<'_, '_, '_>) -> Result<(), Error> {
+        let keys = cx.env.tickets.ok_or(Error::Internal("the ticket keys vanished"))?;
+        let state = TicketState {
+            version: Version::Tls12,
+            suite: self.session.suite,
+            issued: cx.env.now,
+            secret: Digest::new(self.master.expose()).ok_or(Error::Internal("master secret length"))?,
+        };
+        let nonce = cx.env.random();
+        let lifetime = cx.env.policy.ticket_lifetime;
+        let name: Option<&ServerName> = self.session.server_name.as_ref();
+        self.transcript.write(message::NEW_SESSION_TICKET, cx.out, |out| {
+            out.u32(lifetime)?;
+            out.vec::<2>(|out| keys.seal(&state, 0, name, nonce, out))
+        })
+    }
+}
+
+/// Waits for the client's change_cipher_spec.
+pub(super) struct ExpectChangeCipherSpec {
+    closing: Closing,
+    client: Protection,
+    /// Set in a full handshake, where the server's Finished is yet to be sent.
+    server: Option<Protection>,
+}
+
+impl ExpectChangeCipherSpec {
+    pub(super) fn handle(self, link: &mut Link) -> State {
+        link.opener.protect(self.client);
+        State::Tls12Finished(ExpectFinished { closing: self.closing, server: self.server })
+    }
+}
+
+/// Waits for the client's Finished.
+pub(super) struct ExpectFinished {
+    closing: Closing,
+    server: Option<Protection>,
+}
+
+impl ExpectFinished {
+    pub(super) fn handle(self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<Next, Error> {
+        let body = m.expect_last(message::FINISHED, "the client's Finished")?;
+        let Self { mut closing, server } = self;
+        let suite = closing.session.suite;
+        let transcript = closing.transcript.hash();
+        let proof = prf::verify_data(suite.hash(), &closing.master, "client finished", &transcript)?;
+        if !proof.matches(body) {
+            return Err(Error::BadProof("the client's Finished"));
+        }
+        closing.transcript.add(m.raw);
+        if let Some(server) = server {
+            cx.link.begin_flight(record::HEADER, cx.out)?;
+            closing = closing.write_finished(cx, server)?;
+        }
+        let Link { opener, sealer, limit, .. } = cx.link;
+        let sealer = sealer.take().ok_or(Error::Internal("no keys to seal with"))?;
+        let opener = core::mem::replace(opener, record::Opener::new());
+        let traffic = Traffic::new(suite, opener, sealer, *limit, None);
+        let established = Established { traffic, session: closing.session };
+        Ok((State::Over, Some(Step::Established(established))))
+    }
+}

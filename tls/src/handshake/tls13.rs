@@ -1,0 +1,610 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The TLS 1.3 handshake (RFC 8446 §2, §4).
+
+use super::client_auth;
+use super::hello::{self, ExpectClientHello, Offer, RecordLimit, Signer};
+use super::session::Session;
+use super::{Context, Established, Job, Link, Message, Next, State, Step};
+use crate::buffer::Outbound;
+use crate::config::{Chain, Environment};
+use crate::error::Error;
+use crate::key_schedule::{self, EarlySecret, HandshakeSecret, MasterSecret};
+use crate::record;
+use crate::suite::{Group, KeyKind, Suite, Version, group_code, scheme_code};
+use crate::ticket::TicketState;
+use crate::traffic::{Secrets, Traffic};
+use crate::transcript::Transcript;
+use crate::transcript::write_message;
+use crate::wire::codes::{self, content_type, extension, message};
+use crate::wire::{ClientHello, Reader};
+use ttls_crypto::hash::{Algorithm, Digest, Hash};
+use ttls_crypto::job::{KeyExchange, PeerShare, Share, SharedSecret, SignRequest, Signature};
+
+/// Refused early data that is skipped, in bytes of records (RFC 8446 §4.2.10). No ticket of this server
+/// allows any; this covers a client that comes with another server's.
+const MAX_SKIPPED: usize = 2 * record::MAX_PLAINTEXT;
+/// PSK identities that are tried before a full handshake is made.
+const MAX_IDENTITIES: usize = 2;
+/// Length of a ticket_nonce: the index of the ticket.
+const TICKET_NONCE: usize = 1;
+/// The random of a HelloRetryRequest (RFC 8446 §4.1.3).
+const RETRY_RANDOM: [u8; 32] = [
+    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2,
+    0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+];
+
+/// What a HelloRetryRequest demanded.
+pub(super) struct Retry {
+    suite: Suite,
+    group: Group,
+    /// message_hash of the first ClientHello, then the HelloRetryRequest.
+    transcript: Transcript,
+}
+
+/// legacy_session_id, to be echoed.
+#[derive(Clone, Copy)]
+struct SessionId {
+    bytes: [u8; 32],
+    len: usize,
+}
+
+impl SessionId {
+    fn new(id: &[u8]) -> Result<Self, Error> {
+        let mut bytes = [0; 32];
+        bytes.get_mut(..id.len()).ok_or(Error::Malformed("ClientHello session_id"))?.copy_from_slice(id);
+        Ok(Self { bytes, len: id.len() })
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// How the server proves who it is.
+enum Authentication {
+    Certificate {
+        signer: Signer,
+        ocsp: bool,
+    },
+    /// The accepted PSK and its place in the client's list.
+    Psk {
+        early: EarlySecret,
+        index: u16,
+    },
+}
+
+/// Answers a ClientHello that chose TLS 1.3.
+pub(super) fn start(
+    cx: &mut Context<'_, '_, '_>,
+    offer: Offer<'_>,
+    retry: Option<Retry>,
+) -> Result<Next, Error> {
+    let hello = &offer.hello;
+    check(hello, retry.is_some())?;
+    let suite = hello::acceptable_suites(cx.env.policy, hello.suites, Version::Tls13)
+        .next()
+        .ok_or(Error::NoCommonParameters("cipher suite"))?;
+    if retry.as_ref().is_some_and(|retry| retry.suite != suite) {
+        return Err(Error::Illegal("the cipher suite changed after HelloRetryRequest"));
+    }
+    cx.link.opener.set_tls13();
+    // Early data that follows a second ClientHello is already refused by `check`.
+    cx.link.opener.skip = if hello.early_data { MAX_SKIPPED } else { 0 };
+
+    let wanted = retry.as_ref().map(|retry| retry.group);
+    let peer = match choose_share(hello, cx.env, wanted)? {
+        Ok(peer) => peer,
+        Err(group) => return request_retry(cx, &offer, suite, group),
+    };
+    let mut transcript = retry.map_or_else(|| Transcript::new(suite.hash()), |retry| retry.transcript);
+    let authentication = match accept_psk(cx.env, &offer, suite, &transcript)? {
+        Some((early, index)) => Authentication::Psk { early, index },
+        None => choose_certificate(cx.env, &offer)?,
+    };
+    let name_known = hello.server_name.is_some()
+        && hello::certificates_for(cx.env, offer.server_name.as_ref()).is_ok_and(|(_, known)| known);
+    let record_limit = hello::limit_records(cx.link, hello, Version::Tls13)?;
+    transcript.add(offer.raw);
+
+    let mut session = offer.session(suite);
+    session.group = Some(peer.group());
+    session.resumed = matches!(authentication, Authentication::Psk { .. });
+    let state = AwaitKeyExchange {
+        session,
+        transcript,
+        authentication,
+        session_id: SessionId::new(hello.session_id)?,
+        retried: wanted.is_some(),
+        record_limit,
+        name_known,
+        tickets: accepts_psk_with_dhe(hello),
+    };
+    let job = Job::KeyExchange(KeyExchange::Respond { peer, seed: cx.env.secret() });
+    Ok((State::Tls13KeyExchange(state), Some(Step::Work(job))))
+}
+
+/// What a TLS 1.3 ClientHello must have (RFC 8446 §4.1.2, §9.2).
+fn check(hello: &ClientHello<'_>, retried: bool) -> Result<(), Error> {
+    if hello.compression != [0] {
+        return Err(Error::Illegal("TLS 1.3 with compression"));
+    }
+    if hello.pre_shared_key.is_some() && hello.psk_modes.is_none() {
+        return Err(Error::MissingExtension("psk_key_exchange_modes"));
+    }
+    if hello.signature_algorithms.is_none() && hello.pre_shared_key.is_none() {
+        return Err(Error::MissingExtension("signature_algorithms"));
+    }
+    // Without (EC)DHE a PSK would not be forward secret: key shares are always needed here.
+    if hello.groups.is_none() {
+        return Err(Error::MissingExtension("supported_groups"));
+    }
+    if hello.key_shares.is_none() {
+        return Err(Error::MissingExtension("key_share"));
+    }
+    if hello.early_data && retried {
+        return Err(Error::Illegal("early_data after HelloRetryRequest"));
+    }
+    Ok(())
+}
+
+/// psk_dhe_ke is among the client's modes.
+fn accepts_psk_with_dhe(hello: &ClientHello<'_>) -> bool {
+    hello.psk_modes.is_some_and(|modes| modes.contains(&1))
+}
+
+/// The most preferred of the client's shares, or the group to ask for.
+fn choose_share(
+    hello: &ClientHello<'_>,
+    env: &Environment<'_>,
+    wanted: Option<Group>,
+) -> Result<Result<PeerShare, Group>, Error> {
+    let offered = hello.groups.unwrap_or_default();
+    let mut first_common = None;
+    for group in env.policy.groups.iter().filter(|&group| wanted.is_none_or(|wanted| wanted == group)) {
+        let code = group_code(group);
+        if let Some(share) = hello.key_share(code)? {
+            return PeerShare::new(group, share)
+                .ok_or(Error::Illegal("a key share is not of its group's length"))
+                .map(Ok);
+        }
+        if offered.contains(code) {
+            first_common.get_or_insert(group);
+        }
+    }
+    match (first_common, wanted) {
+        (_, Some(_)) => Err(Error::Illegal("no key share for the group that HelloRetryRequest named")),
+        (Some(group), None) => Ok(Err(group)),
+        (None, None) => Err(Error::NoCommonParameters("key-exchange group")),
+    }
+}
+
+/// HelloRetryRequest (RFC 8446 §4.1.4).
+fn request_retry(
+    cx: &mut Context<'_, '_, '_>,
+    offer: &Offer<'_>,
+    suite: Suite,
+    group: Group,
+) -> Result<Next, Error> {
+    let mut transcript = Transcript::new(suite.hash());
+    transcript.add(offer.raw);
+    let mut transcript = transcript.into_message_hash();
+    let session_id = SessionId::new(offer.hello.session_id)?;
+    write_hello(cx, &mut transcript, suite, &session_id, &RETRY_RANDOM, |out| {
+        out.extension(extension::KEY_SHARE, |out| out.u16(group_code(group)))
+    })?;
+    if session_id.len > 0 {
+        record::change_cipher_spec(cx.out)?;
+    }
+    let retry = Retry { suite, group, transcript };
+    Ok((State::ClientHello(ExpectClientHello::after_retry(retry)), Some(Step::Receive)))
+}
+
+/// ServerHello or HelloRetryRequest, as a record.
+fn write_hello(
+    cx: &mut Context<'_, '_, '_>,
+    transcript: &mut Transcript,
+    suite: Suite,
+    session_id: &SessionId,
+    random: &[u8; 32],
+    extensions: impl FnOnce(&mut Outbound<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let start = cx.out.len();
+    cx.out.reserve(record::HEADER)?;
+    transcript.write(message::SERVER_HELLO, cx.out, |out| {
+        out.u16(codes::TLS12)?;
+        out.put(random)?;
+        out.vec::<1>(|out| out.put(session_id.as_bytes()))?;
+        out.u16(suite.code())?;
+        out.u8(0)?;
+        out.vec::<2>(|out| {
+            out.extension(extension::SUPPORTED_VERSIONS, |out| out.u16(codes::TLS13))?;
+            extensions(out)
+        })
+    })?;
+    // Before the ServerHello no limit is agreed on: record_size_limit is for protected records (RFC 8449 §4).
+    record::seal_plain(content_type::HANDSHAKE, start, record::MAX_PLAINTEXT, cx.out)
+}
+
+/// The first PSK that is a ticket of ours, for this name and a suite with this hash, with its binder verified.
+fn accept_psk(
+    env: &Environment<'_>,
+    offer: &Offer<'_>,
+    suite: Suite,
+    before: &Transcript,
+) -> Result<Option<(EarlySecret, u16)>, Error> {
+    let (Some(keys), Some(offered)) = (env.tickets, &offer.hello.pre_shared_key) else { return Ok(None) };
+    if !accepts_psk_with_dhe(&offer.hello) || hello::asks_for_certificate(env) {
+        return Ok(None);
+    }
+    let (mut identities, mut binders) = (offered.identities.clone(), offered.binders.clone());
+    for index in 0..MAX_IDENTITIES {
+        if identities.is_empty() {
+            break;
+        }
+        let identity = identities.vec16()?.rest();
+        identities.u32()?;
+        let binder = binders.vec8()?.rest();
+        let name = offer.server_name.as_ref();
+        let ticket = keys.open(identity, Version::Tls13, name, env.policy.ticket_lifetime, env.now);
+        let Some(ticket) = ticket.filter(|ticket| ticket.suite.hash() == suite.hash()) else { continue };
+
+        let early = EarlySecret::new(suite.hash(), ticket.secret.as_bytes())?;
+        let covered = offer.raw.len().checked_sub(offered.uncovered);
+        let covered = offer.raw.get(..covered.unwrap_or(0)).unwrap_or_default();
+        let mut transcript = before.clone();
+        transcript.add(covered);
+        if !early.binder(suite.hash(), &transcript.hash())?.matches(binder) {
+            return Err(Error::BadProof("a PSK binder"));
+        }
+        let index = u16::try_from(index).map_err(|_| Error::Internal("PSK index"))?;
+        return Ok(Some((early, index)));
+    }
+    Ok(None)
+}
+
+fn choose_certificate(env: &Environment<'_>, offer: &Offer<'_>) -> Result<Authentication, Error> {
+    let verifiable =
+        offer.hello.signature_algorithms.ok_or(Error::MissingExtension("signature_algorithms"))?;
+    let (set, _) = hello::certificates_for(env, offer.server_name.as_ref())?;
+    let signer = [KeyKind::EcdsaP256, KeyKind::Rsa]
+        .into_iter()
+        .find_map(|kind| hello::signer(set, kind, Version::Tls13, verifiable))
+        .ok_or(Error::NoCommonParameters("signature scheme"))?;
+    Ok(Authentication::Certificate { signer, ocsp: offer.hello.wants_ocsp })
+}
+
+/// Waits for the shared secret.
+pub(super) struct AwaitKeyExchange {
+    session: Session,
+    /// Over ClientHello.
+    transcript: Transcript,
+    authentication: Authentication,
+    session_id: SessionId,
+    retried: bool,
+    record_limit: RecordLimit,
+    name_known: bool,
+    tickets: bool,
+}
+
+impl AwaitKeyExchange {
+    pub(super) fn resume(
+        self,
+        cx: &mut Context<'_, '_, '_>,
+        share: &Share,
+        shared: &SharedSecret,
+    ) -> Result<Next, Error> {
+        let Self { session, mut transcript, authentication, session_id, .. } = self;
+        let suite = session.suite;
+        let group = session.group.ok_or(Error::Internal("key exchange without a group"))?;
+        let random = cx.env.random();
+        write_hello(cx, &mut transcript, suite, &session_id, &random, |out| {
+            out.extension(extension::KEY_SHARE, |out| {
+                out.u16(group_code(group))?;
+                out.vec::<2>(|out| out.put(share.as_bytes()))
+            })?;
+            match &authentication {
+                Authentication::Psk { index, .. } => {
+                    out.extension(extension::PRE_SHARED_KEY, |out| out.u16(*index))
+                }
+                Authentication::Certificate { .. } => Ok(()),
+            }
+        })?;
+        // Middlebox compatibility mode (RFC 8446 §D.4); after a HelloRetryRequest it is already sent.
+        if session_id.len > 0 && !self.retried {
+            record::change_cipher_spec(cx.out)?;
+        }
+
+        let early = match &authentication {
+            Authentication::Psk { early, .. } => Some(early),
+            Authentication::Certificate { .. } => None,
+        };
+        let secret = HandshakeSecret::new(suite.hash(), early, shared.expose())?;
+        let (client, server) = secret.traffic(&transcript.hash())?;
+        cx.env.log_secret("CLIENT_HANDSHAKE_TRAFFIC_SECRET", &cx.link.client_random, client.as_bytes());
+        cx.env.log_secret("SERVER_HANDSHAKE_TRAFFIC_SECRET", &cx.link.client_random, server.as_bytes());
+        cx.link.opener.protect(key_schedule::protection(suite, &client)?);
+        let sealer = key_schedule::protection(suite, &server)?;
+        let headroom = sealer.headroom();
+        cx.link.sealer = Some(sealer);
+
+        cx.link.begin_flight(headroom, cx.out)?;
+        write_encrypted_extensions(cx, &mut transcript, &session, self.record_limit, self.name_known)?;
+        let asked = matches!(authentication, Authentication::Certificate { .. })
+            && hello::asks_for_certificate(cx.env);
+        if asked {
+            write_certificate_request(cx, &mut transcript)?;
+        }
+        let flight = Flight {
+            session,
+            transcript,
+            client,
+            server,
+            master: secret.master()?,
+            asked,
+            tickets: self.tickets,
+        };
+        match authentication {
+            Authentication::Psk { .. } => flight.finish(cx),
+            Authentication::Certificate { signer, ocsp } => flight.certify(cx, signer, ocsp),
+        }
+    }
+}
+
+/// EncryptedExtensions (RFC 8446 §4.3.1).
+fn write_encrypted_extensions(
+    cx: &mut Context<'_, '_, '_>,
+    transcript: &mut Transcript,
+    session: &Session,
+    record_limit: RecordLimit,
+    name_known: bool,
+) -> Result<(), Error> {
+    transcript.write(message::ENCRYPTED_EXTENSIONS, cx.out, |out| {
+        out.vec::<2>(|out| {
+            if name_known {
+                out.extension(extension::SERVER_NAME, |_| Ok(()))?;
+            }
+            match record_limit {
+                RecordLimit::None => {}
+                // The content type counts, too (RFC 8449 §4).
+                RecordLimit::Size => out.extension(extension::RECORD_SIZE_LIMIT, |out| out.u16(0x4001))?,
+                RecordLimit::Fragment(code) => {
+                    out.extension(extension::MAX_FRAGMENT_LENGTH, |out| out.u8(code))?;
+                }
+            }
+            if let Some(protocol) = &session.alpn {
+                out.extension(extension::ALPN, |out| {
+                    out.vec::<2>(|out| out.vec::<1>(|out| out.put(protocol.as_bytes())))
+                })?;
+            }
+            Ok(())
+        })
+    })
+}
+
+/// CertificateRequest (RFC 8446 §4.3.2).
+fn write_certificate_request(cx: &mut Context<'_, '_, '_>, transcript: &mut Transcript) -> Result<(), Error> {
+    let env = &*cx.env;
+    transcript.write(message::CERTIFICATE_REQUEST, cx.out, |out| {
+        out.u8(0)?;
+        out.vec::<2>(|out| {
+            out.extension(extension::SIGNATURE_ALGORITHMS, |out| {
+                out.vec::<2>(|out| client_auth::schemes(env, allowed_scheme).try_for_each(|s| out.u16(s)))
+            })?;
+            match env.clients.as_ref().map(|clients| clients.authorities()).unwrap_or_default() {
+                [] => Ok(()),
+                names => out
+                    .extension(extension::CERTIFICATE_AUTHORITIES, |out| out.vec::<2>(|out| out.put(names))),
+            }
+        })
+    })
+}
+
+const fn allowed_scheme(scheme: u16) -> bool {
+    !client_auth::is_pkcs1(scheme)
+}
+
+/// The server's flight while it is being written.
+struct Flight {
+    session: Session,
+    transcript: Transcript,
+    /// Handshake traffic secrets.
+    client: Digest,
+    server: Digest,
+    master: MasterSecret,
+    /// A CertificateRequest is in it.
+    asked: bool,
+    /// The client can use tickets.
+    tickets: bool,
+}
+
+impl Flight {
+    /// Writes Certificate and asks for the signature of CertificateVerify (RFC 8446 §4.4.2, §4.4.3).
+    fn certify(mut self, cx: &mut Context<'_, '_, '_>, signer: Signer, ocsp: bool) -> Result<Next, Error> {
+        let credential = cx.env.credential(signer.certificate)?;
+        let staple = credential.ocsp.filter(|_| ocsp);
+        self.transcript.write(message::CERTIFICATE, cx.out, |out| {
+            out.u8(0)?;
+            credential.chain.write_tls13(staple, out)
+        })?;
+        let hash = signer.scheme.hash();
+        let digest = proof_digest(hash, b"TLS 1.3, server CertificateVerify", &self.transcript.hash());
+        let request = SignRequest { scheme: signer.scheme, digest, entropy: cx.env.secret() };
+        let job = Job::Sign { certificate: signer.certificate, request };
+        let state = AwaitSignature { flight: self, signer };
+        Ok((State::Tls13Signature(state), Some(Step::Work(job))))
+    }
+
+    /// Writes Finished, seals the flight and derives the application traffic secrets.
+    fn finish(mut self, cx: &mut Context<'_, '_, '_>) -> Result<Next, Error> {
+        let suite = self.session.suite;
+        let proof = key_schedule::finished(suite.hash(), &self.server, &self.transcript.hash())?;
+        self.transcript.write(message::FINISHED, cx.out, |out| out.put(proof.as_bytes()))?;
+        let start = cx.link.end_flight()?;
+        let sealer = cx.link.sealer.as_mut().ok_or(Error::Internal("no keys to seal with"))?;
+        record::seal_protected(content_type::HANDSHAKE, start, cx.link.limit, sealer, cx.out)?;
+
+        let until_finished = self.transcript.hash();
+        let (client, server) = self.master.traffic(&until_finished)?;
+        let random = cx.link.client_random;
+        cx.env.log_secret("CLIENT_TRAFFIC_SECRET_0", &random, client.as_bytes());
+        cx.env.log_secret("SERVER_TRAFFIC_SECRET_0", &random, server.as_bytes());
+        if cx.env.keylog.is_some() {
+            let exporter = self.master.exporter(&until_finished)?;
+            cx.env.log_secret("EXPORTER_SECRET", &random, exporter.as_bytes());
+        }
+        let sealer = key_schedule::protection(suite, &server)?;
+        cx.link.sealer = Some(sealer);
+        let state = ExpectFinished {
+            session: self.session,
+            transcript: self.transcript,
+            client: self.client,
+            master: self.master,
+            secrets: Secrets { client, server },
+            tickets: self.tickets,
+        };
+        let state = match self.asked {
+            true => State::Tls13Certificate(ExpectCertificate(state)),
+            false => State::Tls13Finished(state),
+        };
+        Ok((state, Some(Step::Receive)))
+    }
+}
+
+/// The digest of what CertificateVerify signs (RFC 8446 §4.4.3).
+fn proof_digest(hash: Algorithm, context: &[u8], transcript: &Digest) -> Digest {
+    let mut content = Hash::new(hash);
+    content.update(&[b' '; 64]);
+    content.update(context);
+    content.update(&[0]);
+    content.update(transcript.as_bytes());
+    content.finish()
+}
+
+/// Waits for the signature.
+pub(super) struct AwaitSignature {
+    flight: Flight,
+    signer: Signer,
+}
+
+impl AwaitSignature {
+    pub(super) fn resume(
+        mut self,
+        cx: &mut Context<'_, '_, '_>,
+        signature: &Signature,
+    ) -> Result<Next, Error> {
+        self.flight.transcript.write(message::CERTIFICATE_VERIFY, cx.out, |out| {
+            out.u16(scheme_code(self.signer.scheme))?;
+            out.vec::<2>(|out| out.put(signature.as_bytes()))
+        })?;
+        self.flight.finish(cx)
+    }
+}
+
+/// Waits for the client's Certificate.
+pub(super) struct ExpectCertificate(ExpectFinished);
+
+impl ExpectCertificate {
+    pub(super) fn handle(mut self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<Next, Error> {
+        let body = m.expect(message::CERTIFICATE, "the client's Certificate")?;
+        let mut r = Reader::new(body, "Certificate");
+        if !r.vec8()?.is_empty() {
+            return Err(Error::Illegal("certificate_request_context was not asked for"));
+        }
+        let chain = Chain::new(r.vec24()?.rest())?;
+        r.finish()?;
+        let proof_follows = client_auth::verify_chain(cx, chain)?;
+        self.0.transcript.add(m.raw);
+        let state = match proof_follows {
+            true => State::Tls13CertificateVerify(ExpectCertificateVerify(self.0)),
+            false => State::Tls13Finished(self.0),
+        };
+        Ok((state, None))
+    }
+}
+
+/// Waits for the client's CertificateVerify.
+pub(super) struct ExpectCertificateVerify(ExpectFinished);
+
+impl ExpectCertificateVerify {
+    pub(super) fn handle(mut self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<Next, Error> {
+        let body = m.expect(message::CERTIFICATE_VERIFY, "the client's CertificateVerify")?;
+        let transcript = self.0.transcript.hash();
+        client_auth::verify_signature(cx, body, allowed_scheme, |hash| {
+            proof_digest(hash, b"TLS 1.3, client CertificateVerify", &transcript)
+        })?;
+        self.0.session.client_authenticated = true;
+        self.0.transcript.add(m.raw);
+        Ok((State::Tls13Finished(self.0), None))
+    }
+}
+
+/// Waits for the client's Finished.
+pub(super) struct ExpectFinished {
+    session: Session,
+    transcript: Transcript,
+    /// The client's handshake traffic secret.
+    client: Digest,
+    master: MasterSecret,
+    secrets: Secrets,
+    tickets: bool,
+}
+
+impl ExpectFinished {
+    pub(super) fn handle(mut self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<Next, Error> {
+        let body = m.expect_last(message::FINISHED, "the client's Finished")?;
+        let suite = self.session.suite;
+        let proof = key_schedule::finished(suite.hash(), &self.client, &self.transcript.hash())?;
+        if !proof.matches(body) {
+            return Err(Error::BadProof("the client's Finished"));
+        }
+        self.transcript.add(m.raw);
+        self.write_tickets(cx)?;
+        let Link { opener, sealer, limit, .. } = cx.link;
+        opener.protect(key_schedule::protection(suite, &self.secrets.client)?);
+        opener.finished();
+        let sealer = sealer.take().ok_or(Error::Internal("no keys to seal with"))?;
+        let opener = core::mem::replace(opener, record::Opener::new());
+        let traffic = Traffic::new(suite, opener, sealer, *limit, Some(self.secrets));
+        let established = Established { traffic, session: self.session };
+        Ok((State::Over, Some(Step::Established(established))))
+    }
+
+    /// NewSessionTicket messages in one record (RFC 8446 §4.6.1).
+    fn write_tickets(&self, cx: &mut Context<'_, '_, '_>) -> Result<(), Error> {
+        let Some(keys) = cx.env.tickets else { return Ok(()) };
+        let count = if self.session.resumed { 1.min(cx.env.policy.tickets) } else { cx.env.policy.tickets };
+        if !self.tickets
+            || count == 0
+            || self.session.client_authenticated
+            || hello::asks_for_certificate(cx.env)
+        {
+            return Ok(());
+        }
+        let hash = self.session.suite.hash();
+        let resumption = self.master.resumption(&self.transcript.hash())?;
+        let start = cx.out.len();
+        let sealer = cx.link.sealer.as_mut().ok_or(Error::Internal("no keys to seal with"))?;
+        cx.out.reserve(sealer.headroom())?;
+        for index in 0..count {
+            let ticket_nonce: [u8; TICKET_NONCE] = [index];
+            let state = TicketState {
+                version: Version::Tls13,
+                suite: self.session.suite,
+                issued: cx.env.now,
+                secret: key_schedule::resumption_psk(hash, &resumption, &ticket_nonce)?,
+            };
+            let age_add = u32::from_be_bytes(cx.env.random());
+            let nonce = cx.env.random();
+            write_message(message::NEW_SESSION_TICKET, cx.out, |out| {
+                out.u32(cx.env.policy.ticket_lifetime)?;
+                out.u32(age_add)?;
+                out.vec::<1>(|out| out.put(&ticket_nonce))?;
+                out.vec::<2>(|out| {
+                    keys.seal(&state, age_add, self.session.server_name.as_ref(), nonce, out)
+                })?;
+                out.u16(0)
+            })?;
+        }
+        record::seal_protected(content_type::HANDSHAKE, start, cx.link.limit, sealer, cx.out)
+    }
+}

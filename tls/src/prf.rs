@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The key derivation of TLS 1.2 (RFC 5246 §5, §6.3, §8.1; RFC 7627).
+
+use crate::error::Error;
+use crate::record::Protection;
+use crate::suite::Suite;
+use ttls_crypto::aead::{self, NONCE};
+use ttls_crypto::hash::{Algorithm, Digest, Hmac};
+use ttls_crypto::secret::Secret;
+
+/// Length of a master secret.
+pub const MASTER: usize = 48;
+/// Length of verify_data.
+pub const VERIFY_DATA: usize = 12;
+
+/// P_hash(secret, label + seed) into `out` (RFC 5246 §5).
+///
+/// # Errors
+/// [`Error::Internal`] for a hash no suite uses, here and below.
+pub fn prf(hash: Algorithm, secret: &[u8], label: &str, seed: &[&[u8]], out: &mut [u8]) -> Result<(), Error> {
+    let keyed = Hmac::new(hash, secret).ok_or(Error::Internal("hash without HMAC"))?;
+    let add_seed = |mac: &mut Hmac| {
+        mac.update(label.as_bytes());
+        seed.iter().for_each(|part| mac.update(part));
+    };
+    let mut a = keyed.clone();
+    add_seed(&mut a);
+    let mut a = a.finish();
+    for chunk in out.chunks_mut(hash.len()) {
+        let mut mac = keyed.clone();
+        mac.update(a.as_bytes());
+        add_seed(&mut mac);
+        chunk.copy_from_slice(&mac.finish().as_bytes()[..chunk.len()]);
+        let mut next = keyed.clone();
+        next.update(a.as_bytes());
+        a = next.finish();
+    }
+    Ok(())
+}
+
+/// The master secret (RFC 5246 §8.1).
+pub fn master_secret(
+    hash: Algorithm,
+    premaster: &[u8],
+    client_random: &[u8; 32],
+    server_random: &[u8; 32],
+) -> Result<Secret<MASTER>, Error> {
+    let mut master = Secret::zero();
+    prf(hash, premaster, "master secret", &[client_random, server_random], master.expose_mut())?;
+    Ok(master)
+}
+
+/// The extended master secret over ClientHello…ClientKeyExchange (RFC 7627 §4).
+pub fn extended_master_secret(
+    hash: Algorithm,
+    premaster: &[u8],
+    session_hash: &Digest,
+) -> Result<Secret<MASTER>, Error> {
+    let mut master = Secret::zero();
+    prf(hash, premaster, "extended master secret", &[session_hash.as_bytes()], master.expose_mut())?;
+    Ok(master)
+}
+
+/// verify_data of a Finished: `label` is `client finished` or `server finished` (RFC 5246 §7.4.9).
+pub fn verify_data(
+    hash: Algorithm,
+    master: &Secret<MASTER>,
+    label: &str,
+    transcript: &Digest,
+) -> Result<Digest, Error> {
+    let mut data = [0; VERIFY_DATA];
+    prf(hash, master.expose(), label, &[transcript.as_bytes()], &mut data)?;
+    Digest::new(&data).ok_or(Error::Internal("verify_data length"))
+}
+
+/// Record protection of both directions, client's first (RFC 5246 §6.3).
+pub fn protections(
+    suite: Suite,
+    master: &Secret<MASTER>,
+    client_random: &[u8; 32],
+    server_random: &[u8; 32],
+) -> Result<(Protection, Protection), Error> {
+    let key_len = suite.aead().key_len();
+    let iv_len = match suite.aead() {
+        aead::Algorithm::ChaCha20Poly1305 => NONCE,
+        _ => 4,
+    };
+    let mut block = Secret::<{ 2 * (32 + NONCE) }>::zero();
+    let used = &mut block.expose_mut()[..2 * (key_len + iv_len)];
+    prf(suite.hash(), master.expose(), "key expansion", &[server_random, client_random], used)?;
+    let (keys, ivs) = used.split_at(2 * key_len);
+    let direction = |key: &[u8], iv: &[u8]| {
+        let (mut key_bytes, mut iv_bytes) = (Secret::zero(), Secret::zero());
+        key_bytes.expose_mut()[..key_len].copy_from_slice(key);
+        iv_bytes.expose_mut()[..iv_len].copy_from_slice(iv);
+        Protection::new(suite, key_bytes, iv_bytes)
+    };
+    Ok((direction(&keys[..key_len], &ivs[..iv_len]), direction(&keys[key_len..], &ivs[iv_len..])))
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The record layer of an established connection.
+
+use crate::alert::{self, Alert};
+use crate::buffer::{Inbound, Outbound};
+use crate::error::Error;
+use crate::handshake::{complete_message, write_alert};
+use crate::key_schedule;
+use crate::record::{self, DirectionKeys, Opener, Protection, Received};
+use crate::suite::{Suite, Version};
+use crate::transcript::write_message;
+use crate::wire::codes::{content_type, message};
+use core::ops::Range;
+use ttls_crypto::hash::Digest;
+
+/// Records under one AES-GCM key before it is renewed: below the 2^24.5 of RFC 8446 §5.5.
+const MAX_RECORDS: u64 = 1 << 24;
+/// KeyUpdates, warnings and the like without application data in between before the peer is taken for flooding.
+const MAX_IDLE_MESSAGES: u8 = 32;
+
+/// TLS 1.3's application traffic secrets.
+pub(crate) struct Secrets {
+    pub(crate) client: Digest,
+    pub(crate) server: Digest,
+}
+
+/// What [`Traffic::open`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// Application data, lying at this range of the receive storage until more is received or opened.
+    Data(Range<usize>),
+    /// More bytes are needed. `needed` is how many the receive storage must hold at least.
+    Incomplete {
+        /// Bytes.
+        needed: usize,
+    },
+    /// A message of TLS itself was dealt with; an answer may be in the send buffer. Call again.
+    Handled,
+    /// The client will send nothing more (RFC 8446 §6.1). What follows is to be ignored.
+    CloseNotify,
+}
+
+/// An established connection: opens and seals records.
+pub struct Traffic {
+    opener: Opener,
+    sealer: Protection,
+    suite: Suite,
+    limit: usize,
+    /// TLS 1.3 only.
+    secrets: Option<Secrets>,
+    idle_messages: u8,
+}
+
+impl Traffic {
+    pub(crate) fn new(
+        suite: Suite,
+        opener: Opener,
+        sealer: Protection,
+        limit: usize,
+        secrets: Option<Secrets>,
+    ) -> Self {
+        Self { opener, sealer, suite, limit, secrets, idle_messages: 0 }
+    }
+
+    /// Opens the next record of `inbound` in place.
+    ///
+    /// # Errors
+    /// The connection is lost; [`Traffic::alert`] tells the peer.
+    pub fn open(&mut self, inbound: &mut Inbound<'_>, out: &mut Outbound<'_>) -> Result<Opened, Error> {
+        let (kind, payload) = match self.opener.next(inbound)? {
+            Received::Incomplete { needed } => return Ok(Opened::Incomplete { needed }),
+            Received::Record(kind, payload) => (kind, payload),
+        };
+        if kind != content_type::HANDSHAKE && !inbound.message().is_empty() {
+            return Err(Error::Unexpected("the rest of a handshake message"));
+        }
+        match kind {
+            content_type::APPLICATION_DATA => {
+                self.idle_messages = 0;
+                Ok(Opened::Data(payload))
+            }
+            content_type::ALERT => self.alert_received(inbound.bytes(payload)),
+            content_type::HANDSHAKE => {
+                inbound.join(payload);
+                self.handshake_message(inbound, out)?;
+                Ok(Opened::Handled)
+            }
+            _ => Err(Error::Unexpected("application data")),
+        }
+    }
+
+    fn alert_received(&mut self, payload: &[u8]) -> Result<Opened, Error> {
+        let &[level, code] = payload else { return Err(Error::Malformed("alert")) };
+        match Alert(code) {
+            Alert::CLOSE_NOTIFY => Ok(Opened::CloseNotify),
+            Alert::USER_CANCELED => self.idle_message(),
+            _ if level == alert::WARNING && self.secrets.is_none() => self.idle_message(),
+            alert => Err(Error::PeerAlert(alert)),
+        }
+    }
+
+    fn idle_message(&mut self) -> Result<Opened, Error> {
+        self.idle_messages += 1;
+        if self.idle_messages > MAX_IDLE_MESSAGES {
+            return Err(Error::Flood("messages without application data"));
+        }
+        Ok(Opened::Handled)
+    }
+
+    /// After the handshake a client may send KeyUpdate; a TLS 1.2 client may ask for a renegotiation,
+    /// which is declined with a warning (RFC 5246 §7.2.2).
+    fn handshake_message(&mut self, inbound: &mut Inbound<'_>, out: &mut Outbound<'_>) -> Result<(), Error> {
+        let joined = inbound.message();
+        if self.secrets.is_none() {
+            return self.decline_renegotiation(inbound, out);
+        }
+        match *joined {
+            [message::KEY_UPDATE, 0, 0, 1, request @ (0 | 1)] => {
+                inbound.consume_message(5);
+                self.idle_message()?;
+                self.receive_key_update(request == 1, out)
+            }
+            [message::KEY_UPDATE, 0, 0, 1, 0 | 1, ..] => {
+                Err(Error::Unexpected("the end of a record where keys change"))
+            }
+            [message::KEY_UPDATE, 0, 0, 1, _, ..] => Err(Error::Illegal("KeyUpdate is not 0 or 1")),
+            [message::KEY_UPDATE, a, b, c, ..] if [a, b, c] != [0, 0, 1] => {
+                Err(Error::Malformed("KeyUpdate"))
+            }
+            [message::KEY_UPDATE, ..] if joined.len() < 5 => Ok(()),
+            _ => Err(Error::Unexpected("KeyUpdate or application data")),
+        }
+    }
+
+    fn decline_renegotiation(
+        &mut self,
+        inbound: &mut Inbound<'_>,
+        out: &mut Outbound<'_>,
+    ) -> Result<(), Error> {
+        let joined = inbound.message();
+        if joined.first() != Some(&message::CLIENT_HELLO) {
+            return Err(Error::Unexpected("application data"));
+        }
+        let Some(total) = complete_message(joined, record::MAX_PLAINTEXT)? else { return Ok(()) };
+        inbound.consume_message(total);
+        self.idle_message()?;
+        write_alert(alert::WARNING, Alert::NO_RENEGOTIATION, Some(&mut self.sealer), out)
+    }
+
+    fn receive_key_update(&mut self, requested: bool, out: &mut Outbound<'_>) -> Result<(), Error> {
+        let secrets = self.secrets.as_mut().ok_or(Error::Unexpected("application data"))?;
+        secrets.client = key_schedule::next_traffic_secret(self.suite, &secrets.client)?;
+        self.opener.protect(key_schedule::protection(self.suite, &secrets.client)?);
+        if requested { self.update_keys(out) } else { Ok(()) }
+    }
+
+    /// Sends a KeyUpdate (RFC 8446 §4.6.3) and goes on with new keys. Does nothing in TLS 1.2.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if `out` is full.
+    pub fn update_keys(&mut self, out: &mut Outbound<'_>) -> Result<(), Error> {
+        let Some(secrets) = &mut self.secrets else { return Ok(()) };
+        let start = out.len();
+        out.reserve(self.sealer.headroom())?;
+        write_message(message::KEY_UPDATE, out, |out| out.u8(0))?;
+        record::seal_protected(content_type::HANDSHAKE, start, self.limit, &mut self.sealer, out)?;
+        secrets.server = key_schedule::next_traffic_secret(self.suite, &secrets.server)?;
+        self.sealer = key_schedule::protection(self.suite, &secrets.server)?;
+        Ok(())
+    }
+
+    /// Whether so much was sent under one key that [`Traffic::update_keys`] is due before the next record.
+    pub fn key_is_worn(&self) -> bool {
+        self.secrets.is_some() && self.sealer.sequence() >= MAX_RECORDS
+    }
+
+    /// Bytes of room before the plaintext in a record: header and explicit nonce.
+    pub const fn headroom(&self) -> usize {
+        self.sealer.headroom()
+    }
+
+    /// Bytes a record adds to its plaintext, the headroom included.
+    pub const fn overhead(&self) -> usize {
+        self.sealer.overhead()
+    }
+
+    /// Most bytes of plaintext in one record that the client takes; at most 16384.
+    pub const fn record_limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Seals the `len` bytes of application data that lie in `record` after [`Traffic::headroom`] bytes. Returns the
+    /// length of the record, `len` + [`Traffic::overhead`].
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if `len` is over the limit or `record` is too small.
+    pub fn seal(&mut self, record: &mut [u8], len: usize) -> Result<usize, Error> {
+        if len > self.limit {
+            return Err(Error::Internal("record is over the client's limit"));
+        }
+        self.sealer.seal(content_type::APPLICATION_DATA, record, len)
+    }
+
+    /// Writes close_notify: nothing more will be sent.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if `out` is full.
+    pub fn close_notify(&mut self, out: &mut Outbound<'_>) -> Result<(), Error> {
+        write_alert(alert::WARNING, Alert::CLOSE_NOTIFY, Some(&mut self.sealer), out)
+    }
+
+    /// Writes the fatal alert for `error`, if one is due.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if `out` is full.
+    pub fn alert(&mut self, error: Error, out: &mut Outbound<'_>) -> Result<(), Error> {
+        match error.alert() {
+            Some(alert) => write_alert(alert::FATAL, alert, Some(&mut self.sealer), out),
+            None => Ok(()),
+        }
+    }
+
+    /// The version that the records follow.
+    pub const fn version(&self) -> Version {
+        self.suite.version()
+    }
+
+    /// Keys for kTLS to go on with: receiving, then sending. `None` cannot occur on an established connection.
+    pub fn keys(&self) -> Option<(DirectionKeys, DirectionKeys)> {
+        Some((self.opener.protection()?.keys(), self.sealer.keys()))
+    }
+}

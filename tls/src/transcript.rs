@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The hash of all handshake messages (RFC 8446 §4.4.1, RFC 5246 §7.4.9).
+
+use crate::buffer::Outbound;
+use crate::error::Error;
+use crate::wire::codes::message;
+use ttls_crypto::hash::{Algorithm, Digest, Hash};
+
+/// The running hash of the handshake.
+#[derive(Clone)]
+pub(crate) struct Transcript(Hash);
+
+impl Transcript {
+    pub(crate) fn new(hash: Algorithm) -> Self {
+        Self(Hash::new(hash))
+    }
+
+    /// Adds a whole message, header included.
+    pub(crate) fn add(&mut self, message: &[u8]) {
+        self.0.update(message);
+    }
+
+    /// The hash so far.
+    pub(crate) fn hash(&self) -> Digest {
+        self.0.so_far()
+    }
+
+    /// Replaces the first ClientHello by its hash, as a HelloRetryRequest demands.
+    pub(crate) fn into_message_hash(self) -> Self {
+        let algorithm = self.0.algorithm();
+        let digest = self.0.finish();
+        let mut hash = Hash::new(algorithm);
+        // No digest is longer than 64 bytes.
+        let len = u8::try_from(algorithm.len()).unwrap_or_default();
+        hash.update(&[message::MESSAGE_HASH, 0, 0, len]);
+        hash.update(digest.as_bytes());
+        Self(hash)
+    }
+
+    /// Writes a message of type `kind` to `out` and adds it.
+    pub(crate) fn write(
+        &mut self,
+        kind: u8,
+        out: &mut Outbound<'_>,
+        body: impl FnOnce(&mut Outbound<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let start = out.len();
+        write_message(kind, out, body)?;
+        self.add(out.from(start));
+        Ok(())
+    }
+}
+
+/// Writes a handshake message: type, length, body (RFC 8446 §4).
+pub(crate) fn write_message(
+    kind: u8,
+    out: &mut Outbound<'_>,
+    body: impl FnOnce(&mut Outbound<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    out.u8(kind)?;
+    out.vec::<3>(body)
+}

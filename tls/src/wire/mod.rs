@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The presentation language of TLS (RFC 8446 §3): reading borrowed, writing in place.
+
+pub mod client_hello;
+pub mod codes;
+mod reader;
+
+pub use client_hello::ClientHello;
+pub use reader::{Reader, U16List};
