@@ -169,11 +169,11 @@ impl<'b> Outbound<'b> {
     }
 
     /// What is written from position `start`; empty if that is past the end.
-    pub fn from(&self, start: usize) -> &[u8] {
+    pub fn tail(&self, start: usize) -> &[u8] {
         self.written().get(start..).unwrap_or_default()
     }
 
-    pub(crate) fn from_mut(&mut self, start: usize) -> &mut [u8] {
+    pub(crate) fn tail_mut(&mut self, start: usize) -> &mut [u8] {
         self.storage[..*self.len].get_mut(start..).unwrap_or_default()
     }
 

@@ -61,10 +61,10 @@ fn fragment(
     out: &mut Outbound<'_>,
     mut seal: impl FnMut(&mut [u8], usize) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let total = out.from(start).len().checked_sub(headroom).ok_or(Error::Internal("no room for a header"))?;
+    let total = out.tail(start).len().checked_sub(headroom).ok_or(Error::Internal("no room for a header"))?;
     let count = total.div_ceil(limit).max(1);
     out.reserve(count * (headroom + trailer) - headroom)?;
-    let records = out.from_mut(start);
+    let records = out.tail_mut(start);
     let stride = headroom + limit + trailer;
     for i in (1..count).rev() {
         let from = headroom + i * limit;

@@ -107,7 +107,7 @@ impl TicketKeys {
         out.u32(age_add)?;
         out.vec::<1>(|out| out.put(state.secret.as_bytes()))?;
         let mut aad = AssociatedData::new(state.version, server_name);
-        let tag = key.key.seal(&nonce, aad.bytes(), out.from_mut(start));
+        let tag = key.key.seal(&nonce, aad.bytes(), out.tail_mut(start));
         out.put(&tag)
     }
 

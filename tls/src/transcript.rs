@@ -46,7 +46,7 @@ impl Transcript {
     ) -> Result<(), Error> {
         let start = out.len();
         write_message(kind, out, body)?;
-        self.add(out.from(start));
+        self.add(out.tail(start));
         Ok(())
     }
 }

@@ -93,7 +93,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`Error::Malformed`] if it is empty or of odd length.
     pub fn u16_list(&self) -> Result<U16List<'a>, Error> {
-        if self.rest.is_empty() || self.rest.len() % 2 != 0 {
+        if self.rest.is_empty() || !self.rest.len().is_multiple_of(2) {
             return Err(self.malformed());
         }
         Ok(U16List(self.rest))
