@@ -7,6 +7,7 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 
 pub mod aead;
+pub mod cpu;
 pub mod hash;
 pub mod job;
 pub mod mlkem;
@@ -21,5 +22,7 @@ mod ct;
 mod der;
 mod inversion;
 mod key_exchange;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 mod limbs;
 mod recode;

@@ -61,7 +61,7 @@ impl PrivateKey {
     }
 
     /// (r, s); `None` if one of them is zero and another nonce is due.
-    fn sign_with_nonce(&self, message: &Scalar, nonce: &Scalar) -> Option<(Scalar, Scalar)> {
+    pub(crate) fn sign_with_nonce(&self, message: &Scalar, nonce: &Scalar) -> Option<(Scalar, Scalar)> {
         let mut point = multiply_base(nonce);
         let r = Scalar::reduced(&point.affine_x().to_limbs());
         point.zeroize();

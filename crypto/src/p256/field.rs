@@ -8,7 +8,7 @@ use crate::inversion::{self, Modulus};
 use crate::limbs::{self, Limbs};
 
 /// p; its lowest limb is −1 modulo 2^64, which spares Montgomery reduction its multiplications by −p⁻¹.
-const P: Modulus = Modulus {
+pub(crate) const P: Modulus = Modulus {
     limbs: [0xffff_ffff_ffff_ffff, 0x0000_0000_ffff_ffff, 0, 0xffff_ffff_0000_0001],
     minus_inverse: 1,
 };

@@ -7,7 +7,7 @@ use crate::inversion::{self, Modulus};
 use crate::limbs::{self, Limbs};
 
 /// n, the order of the base point (SP 800-186 §3.2.1.3).
-const N: Modulus = Modulus {
+pub(crate) const N: Modulus = Modulus {
     limbs: [0xf3b9_cac2_fc63_2551, 0xbce6_faad_a717_9e84, 0xffff_ffff_ffff_ffff, 0xffff_ffff_0000_0000],
     minus_inverse: 0xccd1_c8aa_ee00_bc4f,
 };

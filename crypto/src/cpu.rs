@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the CPU can do, as tokens: code for an instruction set asks for its token, and a token
+//! exists only where the instructions were found.
+
+/// Proof that AVX-512F, DQ and IFMA with BMI1, BMI2 and LZCNT can be executed, ZMM state included.
+///
+/// Inside a kernel the proof holds only between `kernel_fpu_begin` and `kernel_fpu_end`.
+#[derive(Clone, Copy)]
+pub struct Ifma(Proof);
+
+#[cfg(target_arch = "x86_64")]
+type Proof = ();
+/// No such token off x86-64.
+#[cfg(not(target_arch = "x86_64"))]
+type Proof = core::convert::Infallible;
+
+impl Ifma {
+    /// Asks the CPU (CPUID) and the operating system (XCR0), without the standard library.
+    #[cfg(target_arch = "x86_64")]
+    pub fn detect() -> Option<Self> {
+        use core::arch::x86_64::{__cpuid, __cpuid_count};
+        const BMI1: u32 = 1 << 3;
+        const BMI2: u32 = 1 << 8;
+        const AVX512F: u32 = 1 << 16;
+        const AVX512DQ: u32 = 1 << 17;
+        const AVX512IFMA: u32 = 1 << 21;
+        const NEEDED: u32 = BMI1 | BMI2 | AVX512F | AVX512DQ | AVX512IFMA;
+        const LZCNT: u32 = 1 << 5;
+        const OSXSAVE: u32 = 1 << 27;
+        // XCR0: SSE, AVX, opmask, upper halves of ZMM0-15, ZMM16-31.
+        const ZMM_STATE: u32 = 0b1110_0110;
+
+        if __cpuid(0).eax < 7 || __cpuid(0x8000_0000).eax < 0x8000_0001 {
+            return None;
+        }
+        let instructions = __cpuid(1).ecx & OSXSAVE != 0
+            && __cpuid_count(7, 0).ebx & NEEDED == NEEDED
+            && __cpuid(0x8000_0001).ecx & LZCNT != 0;
+        (instructions && xcr0() & ZMM_STATE == ZMM_STATE).then_some(Self(()))
+    }
+
+    /// Never there.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn detect() -> Option<Self> {
+        None
+    }
+}
+
+/// The state components that the operating system saves. Only after CPUID showed OSXSAVE.
+#[cfg(target_arch = "x86_64")]
+fn xcr0() -> u32 {
+    let low: u32;
+    // SAFETY: OSXSAVE is set, so XGETBV exists; it reads a register and touches nothing else.
+    unsafe {
+        core::arch::asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") _, options(nomem, nostack));
+    }
+    low
+}
+
+/// Which code runs public-key work.
+#[derive(Clone, Copy)]
+pub enum Cpu {
+    /// Scalar code, one item at a time: any CPU.
+    Scalar,
+    /// Eight lanes of AVX-512 IFMA.
+    Ifma(Ifma),
+}
+
+/// What the operator asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// The fastest this CPU has.
+    #[default]
+    Best,
+    /// Scalar code even where more is there.
+    Scalar,
+    /// AVX-512 IFMA or nothing.
+    Ifma,
+}
+
+impl Choice {
+    /// Reads `best`, `scalar` or `ifma`, the values of the environment variable `TTLS_CPU`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "best" => Some(Self::Best),
+            "scalar" => Some(Self::Scalar),
+            "ifma" => Some(Self::Ifma),
+            _ => None,
+        }
+    }
+}
+
+/// The CPU, or its operating system, lacks AVX-512 IFMA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missing;
+
+impl core::fmt::Display for Missing {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("this CPU or its kernel lacks AVX-512 IFMA (avx512f, avx512dq, avx512ifma, bmi2, lzcnt)")
+    }
+}
+
+impl Cpu {
+    /// Turns a choice into what this CPU can run.
+    ///
+    /// # Errors
+    /// [`Missing`] if [`Choice::Ifma`] was asked for and is not there.
+    pub fn detect(choice: Choice) -> Result<Self, Missing> {
+        match (choice, Ifma::detect()) {
+            (Choice::Scalar, _) | (Choice::Best, None) => Ok(Self::Scalar),
+            (Choice::Best | Choice::Ifma, Some(token)) => Ok(Self::Ifma(token)),
+            (Choice::Ifma, None) => Err(Missing),
+        }
+    }
+
+    /// The choice's name in logs: `scalar` or `ifma`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Ifma(_) => "ifma",
+        }
+    }
+}

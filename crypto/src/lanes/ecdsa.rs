@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! ECDSA on P-256 (FIPS 186-5 §6.4.1), eight lanes: all of a signature but its nonce's derivation.
+
+use super::VECTORS;
+use super::invert::invert_all;
+use super::montgomery::{Fe, N};
+use super::p256::Generate;
+use super::vector::{Block, Mask};
+use crate::cpu::Ifma;
+
+/// Eight signatures to compute. Integers are little-endian words, one lane per item.
+#[derive(Clone, Copy)]
+pub(crate) struct Sign {
+    /// The nonce as the scalar, and after [`super::p256::run`] its point.
+    pub(crate) nonce: Generate,
+    /// In: the private key, in 1..n.
+    pub(crate) key: [Block; 4],
+    /// In: the digest as an integer of 256 bits.
+    pub(crate) digest: [Block; 4],
+    /// Out: the signature, both below n.
+    pub(crate) r: [Block; 4],
+    pub(crate) s: [Block; 4],
+    /// Out: lanes with a signature. The others (r = 0, s = 0, no nonce point) go to scalar code.
+    pub(crate) done: Mask,
+}
+
+impl Sign {
+    pub(crate) const ZERO: Self = Self {
+        nonce: Generate::ZERO,
+        key: [Block::ZERO; 4],
+        digest: [Block::ZERO; 4],
+        r: [Block::ZERO; 4],
+        s: [Block::ZERO; 4],
+        done: Mask::NONE,
+    };
+}
+
+/// Inverses of the nonces of one pass.
+pub(crate) struct Scratch {
+    inverses: [Fe<N>; VECTORS],
+    products: [Fe<N>; VECTORS],
+}
+
+impl Scratch {
+    pub(crate) fn new(t: Ifma) -> Self {
+        let zeros = [Fe::constant(t, [0; 5]); VECTORS];
+        Self { inverses: zeros, products: zeros }
+    }
+}
+
+/// Completes up to [`VECTORS`] vectors whose nonces' points are known, with one inversion for all.
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
+pub(crate) fn finish(t: Ifma, sign: &mut [Sign], scratch: &mut Scratch) {
+    let count = sign.len().min(VECTORS);
+    if count == 0 {
+        return;
+    }
+    let Scratch { inverses, products } = scratch;
+    for (item, inverse) in sign.iter().zip(inverses.iter_mut()) {
+        *inverse = Fe::from_words(t, &item.nonce.scalar).to_montgomery(t);
+    }
+    let _: [Mask; VECTORS] = invert_all(t, &mut inverses[..count], &mut products[..count]);
+    for (item, inverse) in sign.iter_mut().zip(inverses.iter()) {
+        // x < p < 2n
+        let (_, r) = Fe::<N>::from_words(t, &item.nonce.x).reduce_once(t);
+        let key = Fe::from_words(t, &item.key).to_montgomery(t);
+        // One factor in Montgomery form, one not: the product is not. Below 1.1n + 1.01n.
+        let sum = r.mul(t, key).plus(Fe::from_words(t, &item.digest).loose()).carry(t);
+        let (_, s) = sum.mul(t, *inverse).carry(t).reduce_once(t);
+        r.to_words(&mut item.r);
+        s.to_words(&mut item.s);
+        item.done = item.nonce.done & !r.limbs_zero() & !s.limbs_zero();
+    }
+}

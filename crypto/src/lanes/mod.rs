@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Curve arithmetic on eight independent items at once, in AVX-512 IFMA lanes.
+//!
+//! A vector holds one 64-bit limb of eight items. IFMA multiplies 52-bit limbs and adds the low
+//! or the high 52 bits of the product to a 64-bit accumulator: carries can wait, and where they
+//! wait is what the types say: `Fe` is carried and may be multiplied, `Loose` may only be added,
+//! subtracted and carried.
+//!
+//! **Features.** Functions that are not inlined carry `#[target_feature]`. Everything they are
+//! built of is `#[inline(always)]` without the attribute (Rust refuses both together) and must
+//! be a plain function or loop, never a closure handed to library code: a closure's body is
+//! compiled without the features when the library does not inline it. An [`Ifma`] token, or a
+//! vector that was made with one, proves that the features are there.
+//!
+//! **Constant time.** No branch and no address depends on a secret, in any lane; a table is read
+//! in full. Lanes never exchange data except in [`invert`], which multiplies all lanes together;
+//! zeros are taken out of that product first, so that no item can spoil another's result.
+//!
+//! [`Ifma`]: crate::cpu::Ifma
+
+use crate::limbs::Limbs;
+
+pub(crate) mod ecdsa;
+pub(crate) mod field25519;
+pub(crate) mod invert;
+pub(crate) mod montgomery;
+pub(crate) mod p256;
+pub(crate) mod recode;
+pub(crate) mod vector;
+pub(crate) mod x25519;
+
+/// Items in one vector.
+pub(crate) const LANES: usize = 8;
+/// Most vectors that share one inversion: 64 items.
+pub(crate) const VECTORS: usize = 8;
+
+/// Puts an integer into one lane.
+pub(crate) fn put(words: &mut [vector::Block; 4], lane: usize, value: &Limbs) {
+    for (word, limb) in words.iter_mut().zip(value) {
+        word.0[lane] = *limb;
+    }
+}
+
+/// Takes an integer out of one lane.
+pub(crate) fn get(words: &[vector::Block; 4], lane: usize) -> Limbs {
+    core::array::from_fn(|i| words[i].0[lane])
+}
+
+#[cfg(test)]
+mod tests;

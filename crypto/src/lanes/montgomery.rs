@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Integers modulo the two primes of P-256, its field and its order: eight lanes, five limbs of
+//! 52 bits, Montgomery form for R = 2^260.
+//!
+//! 260 bits hold sixteen times the modulus m. So sums need no reduction while the formulas that use
+//! them keep every factor below 16m; they state their bounds as multiples of m. A multiplication of
+//! factors below αm and βm gives less than (αβ/16 + 1)·m, because m² / R < m/16.
+//!
+//! - [`Fe`], carried: a factor. Limbs are below 2^52, the value is below 16m.
+//! - [`Loose`]: signed limbs below 2^61, the value not negative and below 16m when carried.
+//! - [`Wide`]: signed limbs of a double-width product or a difference of two.
+
+use core::marker::PhantomData;
+
+use super::LANES;
+use super::invert::Invert;
+use super::vector::{Block, MASK52, Mask, V};
+use crate::cpu::Ifma;
+use crate::inversion::{self, Modulus};
+use crate::limbs::Limbs;
+
+/// A prime between 2^255 and 2^256.
+pub(crate) trait Prime: Copy {
+    const MODULUS: &'static Modulus;
+    /// The modulus in limbs of 52 bits.
+    const LIMBS: [u64; 5];
+    /// 2^260, 2^520 and 2^780 modulo the prime.
+    const R: [u64; 5];
+    const R2: [u64; 5];
+    const R3: [u64; 5];
+    /// `wide / 2^260` modulo the prime, not carried. Negative limbs are fine.
+    fn reduce(t: Ifma, wide: [V; 10]) -> [V; 5];
+}
+
+/// A carried residue.
+#[derive(Clone, Copy)]
+pub(crate) struct Fe<M>([V; 5], PhantomData<M>);
+
+/// An uncarried residue.
+#[derive(Clone, Copy)]
+pub(crate) struct Loose<M>([V; 5], PhantomData<M>);
+
+/// A double-width integer to be reduced.
+#[derive(Clone, Copy)]
+pub(crate) struct Wide<M>([V; 10], PhantomData<M>);
+
+/// Carries from limb to limb, signs included; the top limb keeps what is left.
+#[inline(always)]
+fn carry(t: Ifma, mut a: [V; 5]) -> [V; 5] {
+    let mask = t.splat(MASK52);
+    for i in 0..4 {
+        a[i + 1] = a[i + 1] + a[i].sar::<52>();
+        a[i] = a[i] & mask;
+    }
+    a
+}
+
+impl<M: Prime> Fe<M> {
+    #[inline(always)]
+    pub(crate) fn constant(t: Ifma, limbs: [u64; 5]) -> Self {
+        let mut result = [t.zero(); 5];
+        for i in 0..5 {
+            result[i] = t.splat(limbs[i]);
+        }
+        Self(result, PhantomData)
+    }
+
+    /// Limbs that keep the bounds.
+    #[inline(always)]
+    pub(crate) fn from_limbs(limbs: [V; 5]) -> Self {
+        Self(limbs, PhantomData)
+    }
+
+    /// The integers of 256 bits, times 2^`SHIFT`, as they are: below 2^`SHIFT`·(1 + 2^-31)·m.
+    /// The upper bits of each limb are left in place, so that the result is a factor and nothing else.
+    #[inline(always)]
+    pub(crate) fn factor_from_words<const SHIFT: usize>(words: [V; 4]) -> Self {
+        let w = words;
+        Self(
+            match SHIFT {
+                0 => [
+                    w[0],
+                    w[0].shr::<52>() | w[1].shl::<12>(),
+                    w[1].shr::<40>() | w[2].shl::<24>(),
+                    w[2].shr::<28>() | w[3].shl::<36>(),
+                    w[3].shr::<16>(),
+                ],
+                1 => [
+                    w[0].shl::<1>(),
+                    w[0].shr::<51>() | w[1].shl::<13>(),
+                    w[1].shr::<39>() | w[2].shl::<25>(),
+                    w[2].shr::<27>() | w[3].shl::<37>(),
+                    w[3].shr::<15>(),
+                ],
+                _ => [
+                    w[0].shl::<2>(),
+                    w[0].shr::<50>() | w[1].shl::<14>(),
+                    w[1].shr::<38>() | w[2].shl::<26>(),
+                    w[2].shr::<26>() | w[3].shl::<38>(),
+                    w[3].shr::<14>(),
+                ],
+            },
+            PhantomData,
+        )
+    }
+
+    /// Clears what [`Self::factor_from_words`] left above 52 bits.
+    #[inline(always)]
+    pub(crate) fn masked(self, t: Ifma) -> Self {
+        let mask = t.splat(MASK52);
+        let a = self.0;
+        Self([a[0] & mask, a[1] & mask, a[2] & mask, a[3] & mask, a[4]], PhantomData)
+    }
+
+    /// Reads integers, below 1.01m.
+    #[inline(always)]
+    pub(crate) fn from_words(t: Ifma, words: &[Block; 4]) -> Self {
+        let [a, b, c, d] = words;
+        Self::factor_from_words::<0>([t.load(&a.0), t.load(&b.0), t.load(&c.0), t.load(&d.0)]).masked(t)
+    }
+
+    /// Into Montgomery form, below 1.1m if `self` is below 1.01m.
+    #[inline(always)]
+    pub(crate) fn to_montgomery(self, t: Ifma) -> Self {
+        self.mul(t, Self::constant(t, M::R2)).carry(t)
+    }
+
+    /// Out of Montgomery form, below 2m.
+    #[inline(always)]
+    pub(crate) fn from_montgomery(self, t: Ifma) -> Self {
+        self.mul(t, Self::constant(t, [1, 0, 0, 0, 0])).carry(t)
+    }
+
+    /// The lanes whose value is below m, and the values minus m where they are not; for values below 2m.
+    #[inline(always)]
+    pub(crate) fn reduce_once(self, t: Ifma) -> (Mask, Self) {
+        let mut difference = self.0;
+        for i in 0..5 {
+            difference[i] = difference[i] - t.splat(M::LIMBS[i]);
+        }
+        let difference = carry(t, difference);
+        let below = difference[4].is_negative();
+        (below, Self(difference, PhantomData).select(below, self))
+    }
+
+    /// Writes integers below 2^256.
+    #[inline(always)]
+    pub(crate) fn to_words(self, words: &mut [Block; 4]) {
+        let a = self.0;
+        (a[0] | a[1].shl::<52>()).store(&mut words[0]);
+        (a[1].shr::<12>() | a[2].shl::<40>()).store(&mut words[1]);
+        (a[2].shr::<24>() | a[3].shl::<28>()).store(&mut words[2]);
+        (a[3].shr::<36>() | a[4].shl::<16>()).store(&mut words[3]);
+    }
+
+    /// The lanes whose limbs are all zero.
+    #[inline(always)]
+    pub(crate) fn limbs_zero(self) -> Mask {
+        let a = self.0;
+        (a[0] | a[1] | a[2] | a[3] | a[4]).is_zero()
+    }
+
+    #[inline(always)]
+    pub(crate) fn mul_wide(self, t: Ifma, other: Self) -> Wide<M> {
+        let (a, b) = (self.0, other.0);
+        let mut c = [t.zero(); 10];
+        for i in 0..5 {
+            for j in 0..5 {
+                c[i + j] = c[i + j].madd_lo(a[i], b[j]);
+                c[i + j + 1] = c[i + j + 1].madd_hi(a[i], b[j]);
+            }
+        }
+        Wide(c, PhantomData)
+    }
+
+    #[inline(always)]
+    pub(crate) fn square_wide(self, t: Ifma) -> Wide<M> {
+        let a = self.0;
+        let mut c = [t.zero(); 10];
+        for i in 0..5 {
+            for j in i + 1..5 {
+                c[i + j] = c[i + j].madd_lo(a[i], a[j]);
+                c[i + j + 1] = c[i + j + 1].madd_hi(a[i], a[j]);
+            }
+        }
+        for column in &mut c[1..9] {
+            *column = *column + *column;
+        }
+        for i in 0..5 {
+            c[2 * i] = c[2 * i].madd_lo(a[i], a[i]);
+            c[2 * i + 1] = c[2 * i + 1].madd_hi(a[i], a[i]);
+        }
+        Wide(c, PhantomData)
+    }
+
+    #[inline(always)]
+    pub(crate) fn mul(self, t: Ifma, other: Self) -> Loose<M> {
+        self.mul_wide(t, other).reduce(t)
+    }
+
+    #[inline(always)]
+    pub(crate) fn square(self, t: Ifma) -> Loose<M> {
+        self.square_wide(t).reduce(t)
+    }
+
+    /// For use in sums.
+    #[inline(always)]
+    pub(crate) fn loose(self) -> Loose<M> {
+        Loose(self.0, PhantomData)
+    }
+
+    /// `other` in the lanes of `mask`.
+    #[inline(always)]
+    pub(crate) fn select(self, mask: Mask, other: Self) -> Self {
+        let mut limbs = self.0;
+        for i in 0..5 {
+            limbs[i] = limbs[i].select(mask, other.0[i]);
+        }
+        Self(limbs, PhantomData)
+    }
+}
+
+impl<M: Prime> Wide<M> {
+    #[inline(always)]
+    pub(crate) fn reduce(self, t: Ifma) -> Loose<M> {
+        Loose(M::reduce(t, self.0), PhantomData)
+    }
+
+    #[inline(always)]
+    pub(crate) fn minus(self, other: Self) -> Self {
+        let mut columns = self.0;
+        for i in 0..10 {
+            columns[i] = columns[i] - other.0[i];
+        }
+        Self(columns, PhantomData)
+    }
+
+    #[inline(always)]
+    pub(crate) fn times8(self) -> Self {
+        let mut columns = self.0;
+        for column in &mut columns {
+            *column = column.shl::<3>();
+        }
+        Self(columns, PhantomData)
+    }
+}
+
+impl<M: Prime> Loose<M> {
+    #[inline(always)]
+    pub(crate) fn zero(t: Ifma) -> Self {
+        Self([t.zero(); 5], PhantomData)
+    }
+
+    #[inline(always)]
+    pub(crate) fn carry(self, t: Ifma) -> Fe<M> {
+        Fe(carry(t, self.0), PhantomData)
+    }
+
+    #[inline(always)]
+    pub(crate) fn plus(self, other: Self) -> Self {
+        let (a, b) = (self.0, other.0);
+        Self([a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3], a[4] + b[4]], PhantomData)
+    }
+
+    #[inline(always)]
+    pub(crate) fn minus(self, other: Self) -> Self {
+        let (a, b) = (self.0, other.0);
+        Self([a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3] - b[3], a[4] - b[4]], PhantomData)
+    }
+
+    /// Adds `count`·m, so that a difference is not negative.
+    #[inline(always)]
+    pub(crate) fn plus_modulus(self, t: Ifma, count: u64) -> Self {
+        let mut limbs = self.0;
+        for i in 0..5 {
+            if M::LIMBS[i] != 0 {
+                limbs[i] = limbs[i] + t.splat(count * M::LIMBS[i]);
+            }
+        }
+        Self(limbs, PhantomData)
+    }
+
+    /// Times 2^`SHIFT`.
+    #[inline(always)]
+    pub(crate) fn shl<const SHIFT: u32>(self) -> Self {
+        let a = self.0;
+        Self(
+            [
+                a[0].shl::<SHIFT>(),
+                a[1].shl::<SHIFT>(),
+                a[2].shl::<SHIFT>(),
+                a[3].shl::<SHIFT>(),
+                a[4].shl::<SHIFT>(),
+            ],
+            PhantomData,
+        )
+    }
+
+    /// `self + other`, or `self − other` in the lanes of `mask`.
+    #[inline(always)]
+    pub(crate) fn plus_or_minus(self, mask: Mask, other: Self) -> Self {
+        let (plus, minus) = (self.plus(other).0, self.minus(other).0);
+        let mut limbs = plus;
+        for i in 0..5 {
+            limbs[i] = plus[i].select(mask, minus[i]);
+        }
+        Self(limbs, PhantomData)
+    }
+}
+
+/// The field of P-256, m = p = 2^256 − 2^224 + 2^192 + 2^96 − 1.
+#[derive(Clone, Copy)]
+pub(crate) struct P;
+
+impl Prime for P {
+    const MODULUS: &'static Modulus = &crate::p256::field::P;
+    const LIMBS: [u64; 5] = [0xf_ffff_ffff_ffff, 0xfff_ffff_ffff, 0, 0x10_0000_0000, 0xffff_ffff_0000];
+    const R: [u64; 5] = [0x10, 0xf_0000_0000_0000, 0xf_ffff_ffff_ffff, 0xf_feff_ffff_ffff, 0xf_ffff];
+    const R2: [u64; 5] =
+        [0x300, 0xf_ffff_fff0_0000, 0xf_fffe_ffff_fffb, 0xf_dfff_ffff_ffff, 0x4ff_ffff];
+    const R3: [u64; 5] = [
+        0xf_d000_0000_a000,
+        0xf_ffff_f7ff_ffff,
+        0xf_ffcf_ffff_fedf,
+        0x1_0000_0005_ffff,
+        0x1_8000_0000,
+    ];
+
+    #[inline(always)]
+    fn reduce(t: Ifma, mut c: [V; 10]) -> [V; 5] {
+        let (p1, p3, p4) = (t.splat(1 << 44), t.splat(1 << 36), t.splat(0xffff_ffff_0000));
+        for i in 0..5 {
+            // The lowest limb of p is −1 mod 2^52, so q is column i itself, of which IFMA reads 52 bits.
+            // Adding q·(2^52 − 1) clears the column and leaves q more in the next: its limb of p,
+            // 2^44 − 1, becomes 2^44. The limb between p1 and p3 is zero.
+            let q = c[i];
+            c[i + 1] = (c[i + 1] + q.sar::<52>()).madd_lo(q, p1);
+            c[i + 2] = c[i + 2].madd_hi(q, p1);
+            c[i + 3] = c[i + 3].madd_lo(q, p3);
+            c[i + 4] = c[i + 4].madd_hi(q, p3).madd_lo(q, p4);
+            c[i + 5] = c[i + 5].madd_hi(q, p4);
+        }
+        [c[5], c[6], c[7], c[8], c[9]]
+    }
+}
+
+impl Loose<P> {
+    /// Carries and takes multiples of p off: below 1.01p for a value of 0 to 15p.
+    #[inline(always)]
+    pub(crate) fn fold(self, t: Ifma) -> Fe<P> {
+        let mut a = carry(t, self.0);
+        // 2^256 = 2^224 − 2^192 − 2^96 + 1
+        let top = a[4].shr::<48>();
+        a[4] = (a[4] & t.splat((1 << 48) - 1)) + top.shl::<16>();
+        a[3] = a[3] - top.shl::<36>();
+        a[1] = a[1] - top.shl::<44>();
+        a[0] = a[0] + top;
+        Fe(carry(t, a), PhantomData)
+    }
+}
+
+/// The order of P-256, m = n.
+#[derive(Clone, Copy)]
+pub(crate) struct N;
+
+impl Prime for N {
+    const MODULUS: &'static Modulus = &crate::p256::scalar::N;
+    const LIMBS: [u64; 5] =
+        [0x9_cac2_fc63_2551, 0xa_da71_79e8_4f3b, 0xf_ffff_ffbc_e6fa, 0xf_ffff_ffff, 0xffff_ffff_0000];
+    const R: [u64; 5] =
+        [0x3_53d0_39cd_aaf0, 0x2_58e8_617b_0c46, 0x431_9055, 0xf_ff00_0000_0000, 0xf_ffff];
+    const R2: [u64; 5] = [
+        0x5_cc0d_ea6d_c3ba,
+        0x1_92a0_67d8_a084,
+        0xb_ec59_6155_71bb,
+        0x1_fc24_5b23_92b6,
+        0xe12d_9559_d956,
+    ];
+    const R3: [u64; 5] = [
+        0x9_617f_757e_3b0d,
+        0x7_3e9f_d267_76fc,
+        0xe_93f2_6238_f08c,
+        0x4_d513_b924_6ba5,
+        0xa54e_7b43_7be6,
+    ];
+
+    #[inline(always)]
+    fn reduce(t: Ifma, mut c: [V; 10]) -> [V; 5] {
+        /// −n⁻¹ mod 2^52.
+        const MINUS_INVERSE: u64 = 0x1_c8aa_ee00_bc4f;
+        for i in 0..5 {
+            let q = t.zero().madd_lo(c[i], t.splat(MINUS_INVERSE));
+            for j in 0..5 {
+                let limb = t.splat(Self::LIMBS[j]);
+                c[i + j] = c[i + j].madd_lo(q, limb);
+                c[i + j + 1] = c[i + j + 1].madd_hi(q, limb);
+            }
+            c[i + 1] = c[i + 1] + c[i].sar::<52>();
+        }
+        [c[5], c[6], c[7], c[8], c[9]]
+    }
+}
+
+impl<M: Prime> Invert for Fe<M> {
+    #[inline(always)]
+    fn one(t: Ifma) -> Self {
+        Self::constant(t, M::R)
+    }
+
+    #[inline(always)]
+    fn mul(self, t: Ifma, other: Self) -> Self {
+        self.mul(t, other).carry(t)
+    }
+
+    #[inline(always)]
+    fn select(self, mask: Mask, other: Self) -> Self {
+        self.select(mask, other)
+    }
+
+    #[inline(always)]
+    fn is_zero(self, t: Ifma) -> Mask {
+        // A multiple of m times 2^-260 is 0 or m, because a multiplication by one gives at most m.
+        let (_, reduced) = self.from_montgomery(t).reduce_once(t);
+        reduced.limbs_zero()
+    }
+
+    #[inline(always)]
+    fn rotate<const K: i32>(self) -> Self {
+        let a = self.0;
+        Self(
+            [
+                a[0].rotate::<K>(),
+                a[1].rotate::<K>(),
+                a[2].rotate::<K>(),
+                a[3].rotate::<K>(),
+                a[4].rotate::<K>(),
+            ],
+            PhantomData,
+        )
+    }
+
+    #[inline(always)]
+    fn invert_first_lane(self, t: Ifma) -> Self {
+        let mut words = [Block::ZERO; 4];
+        // Multiplication by R/R leaves the form as it is and the value below 2m.
+        let (_, value) = self.mul(t, Self::constant(t, M::R)).carry(t).reduce_once(t);
+        value.to_words(&mut words);
+        let value: Limbs = [words[0].0[0], words[1].0[0], words[2].0[0], words[3].0[0]];
+        let inverse = inversion::invert(&value, M::MODULUS);
+        for i in 0..4 {
+            words[i].0 = [inverse[i]; LANES];
+        }
+        // The inverse of x·R lacks a factor R²; multiplication by R³ brings R²·R/R.
+        Self::from_words(t, &words).mul(t, Self::constant(t, M::R3)).carry(t)
+    }
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Lanes against the scalar code, lane by lane.
+
+use super::vector::Mask;
+use super::*;
+use crate::cpu::Ifma;
+use crate::limbs;
+use crate::secret::Secret;
+
+/// Random bytes that are the same in every run.
+struct Random(sha2::Sha256, u64);
+
+impl Random {
+    fn new(seed: &str) -> Self {
+        use sha2::Digest as _;
+        Self(sha2::Sha256::new_with_prefix(seed), 0)
+    }
+
+    fn bytes(&mut self) -> [u8; 32] {
+        use sha2::Digest as _;
+        self.1 += 1;
+        self.0.clone().chain_update(self.1.to_le_bytes()).finalize().into()
+    }
+}
+
+fn token() -> Option<Ifma> {
+    let token = Ifma::detect();
+    if token.is_none() {
+        eprintln!("skipped: this CPU has no AVX-512 IFMA");
+    }
+    token
+}
+
+#[test]
+fn x25519() {
+    let Some(t) = token() else { return };
+    let mut random = Random::new("x25519");
+    let mut scratch = x25519::Scratch::new(t);
+    for round in 0..20 {
+        let (g, a) = (round % (VECTORS + 1), (round * 5) % (VECTORS + 1));
+        let mut generate = [x25519::Generate::ZERO; VECTORS];
+        let mut agree = [x25519::Agree::ZERO; VECTORS];
+        for lane in 0..64 {
+            put(&mut generate[lane / 8].private, lane % 8, &limbs::from_le_bytes(&random.bytes()));
+            put(&mut agree[lane / 8].private, lane % 8, &limbs::from_le_bytes(&random.bytes()));
+            put(&mut agree[lane / 8].peer, lane % 8, &limbs::from_le_bytes(&random.bytes()));
+        }
+        // SAFETY: the token proves the features.
+        unsafe { x25519::run(t, &mut generate[..g], &mut agree[..a], &mut scratch) };
+        for lane in 0..8 * g {
+            let item = &generate[lane / 8];
+            let private = Secret::new(limbs::to_le_bytes(&get(&item.private, lane % 8)));
+            let public = limbs::to_le_bytes(&get(&item.public, lane % 8));
+            assert_eq!(public, crate::x25519::public_key(&private), "lane {lane}");
+        }
+        for lane in 0..8 * a {
+            let item = &agree[lane / 8];
+            let private = Secret::new(limbs::to_le_bytes(&get(&item.private, lane % 8)));
+            let peer = limbs::to_le_bytes(&get(&item.peer, lane % 8));
+            let shared = Secret::new(limbs::to_le_bytes(&get(&item.shared, lane % 8)));
+            assert_eq!(Ok(shared), crate::x25519::agree(&private, &peer), "lane {lane}");
+            assert_eq!(item.low_order, Mask::NONE);
+        }
+    }
+}
+
+#[test]
+fn p256() {
+    let Some(t) = token() else { return };
+    let mut random = Random::new("p256");
+    let mut scratch = p256::Scratch::new(t);
+    let mut ecdsa_scratch = ecdsa::Scratch::new(t);
+    for round in 1..20 {
+        let (s, g, a) = (round % (VECTORS + 1), round * 5 % (VECTORS + 1), round % 5);
+        let mut sign = [ecdsa::Sign::ZERO; VECTORS];
+        let mut generate = [p256::Generate::ZERO; VECTORS];
+        let mut agree = [p256::Agree::ZERO; p256::AGREE_VECTORS];
+        for lane in 0..8 * s {
+            put(&mut sign[lane / 8].nonce.scalar, lane % 8, &limbs::from_be_bytes(&random.bytes()));
+            put(&mut sign[lane / 8].key, lane % 8, &limbs::from_be_bytes(&random.bytes()));
+            put(&mut sign[lane / 8].digest, lane % 8, &limbs::from_be_bytes(&random.bytes()));
+        }
+        for lane in 0..8 * g {
+            put(&mut generate[lane / 8].scalar, lane % 8, &limbs::from_be_bytes(&random.bytes()));
+        }
+        for lane in 0..8 * a {
+            let peer = crate::p256::public_key(&Secret::new(random.bytes())).unwrap();
+            put(&mut agree[lane / 8].scalar, lane % 8, &limbs::from_be_bytes(&random.bytes()));
+            put(&mut agree[lane / 8].peer_x, lane % 8, &limbs::from_be_bytes(peer[1..33].try_into().unwrap()));
+            put(&mut agree[lane / 8].peer_y, lane % 8, &limbs::from_be_bytes(peer[33..].try_into().unwrap()));
+        }
+        // SAFETY: the token proves the features.
+        unsafe {
+            p256::run(t, &mut sign[..s], &mut generate[..g], &mut agree[..a], &mut scratch);
+            ecdsa::finish(t, &mut sign[..s], &mut ecdsa_scratch);
+        }
+        for lane in 0..8 * g {
+            let item = &generate[lane / 8];
+            assert_eq!(item.done, Mask::ALL);
+            let private = Secret::new(limbs::to_be_bytes(&get(&item.scalar, lane % 8)));
+            let mut public = [4; 65];
+            public[1..33].copy_from_slice(&limbs::to_be_bytes(&get(&item.x, lane % 8)));
+            public[33..].copy_from_slice(&limbs::to_be_bytes(&get(&item.y, lane % 8)));
+            assert_eq!(public, crate::p256::public_key(&private).unwrap(), "lane {lane}");
+        }
+        for lane in 0..8 * a {
+            let item = &agree[lane / 8];
+            assert_eq!((item.done, item.off_curve), (Mask::ALL, Mask::NONE));
+            let private = Secret::new(limbs::to_be_bytes(&get(&item.scalar, lane % 8)));
+            let mut peer = [4; 65];
+            peer[1..33].copy_from_slice(&limbs::to_be_bytes(&get(&item.peer_x, lane % 8)));
+            peer[33..].copy_from_slice(&limbs::to_be_bytes(&get(&item.peer_y, lane % 8)));
+            let shared = Secret::new(limbs::to_be_bytes(&get(&item.x, lane % 8)));
+            assert_eq!(Ok(shared), crate::p256::agree(&private, &peer), "lane {lane}");
+        }
+        for lane in 0..8 * s {
+            use crate::p256::{ecdsa::PrivateKey, scalar::Scalar};
+            let item = &sign[lane / 8];
+            assert_eq!(item.done, Mask::ALL);
+            let key = PrivateKey::from_bytes(&Secret::new(limbs::to_be_bytes(&get(&item.key, lane % 8)))).unwrap();
+            let (r, s) = key
+                .sign_with_nonce(&Scalar::reduced(&get(&item.digest, lane % 8)), &Scalar(get(&item.nonce.scalar, lane % 8)))
+                .unwrap();
+            assert_eq!((get(&item.r, lane % 8), get(&item.s, lane % 8)), (r.0, s.0), "lane {lane}");
+        }
+    }
+}

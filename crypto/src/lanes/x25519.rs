@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! X25519 (RFC 7748), eight lanes: key generation on the Edwards comb, agreement on the Montgomery ladder.
+
+use super::VECTORS;
+use super::field25519::{Fe, Product};
+use super::invert::invert_all;
+use super::recode::{Digit, odd};
+use super::vector::{Block, Mask, V};
+use crate::cpu::Ifma;
+use crate::x25519::table::{ENTRIES, TABLE, WINDOW, WINDOWS};
+
+/// Eight key pairs to make. Integers are little-endian words, one lane per item.
+#[derive(Clone, Copy)]
+pub(crate) struct Generate {
+    /// In: 32 uniform bytes; clamped inside.
+    pub(crate) private: [Block; 4],
+    /// Out: the u-coordinate.
+    pub(crate) public: [Block; 4],
+}
+
+/// Eight shared secrets to compute.
+#[derive(Clone, Copy)]
+pub(crate) struct Agree {
+    /// In: 32 uniform bytes; clamped inside.
+    pub(crate) private: [Block; 4],
+    /// In: the peer's u-coordinate, any 32 bytes.
+    pub(crate) peer: [Block; 4],
+    /// Out: the shared u-coordinate.
+    pub(crate) shared: [Block; 4],
+    /// Out: lanes whose peer point has low order; their `shared` means nothing.
+    pub(crate) low_order: Mask,
+}
+
+impl Generate {
+    pub(crate) const ZERO: Self = Self { private: [Block::ZERO; 4], public: [Block::ZERO; 4] };
+}
+
+impl Agree {
+    pub(crate) const ZERO: Self = Self {
+        private: [Block::ZERO; 4],
+        peer: [Block::ZERO; 4],
+        shared: [Block::ZERO; 4],
+        low_order: Mask::NONE,
+    };
+}
+
+/// Fractions of one pass, first those of [`Generate`], then those of [`Agree`].
+pub(crate) struct Scratch {
+    numerators: [Fe; 2 * VECTORS],
+    denominators: [Fe; 2 * VECTORS],
+    products: [Fe; 2 * VECTORS],
+}
+
+impl Scratch {
+    pub(crate) fn new(t: Ifma) -> Self {
+        let zeros = [Fe::zero(t); 2 * VECTORS];
+        Self { numerators: zeros, denominators: zeros, products: zeros }
+    }
+}
+
+/// Computes up to [`VECTORS`] vectors of each kind with one inversion for all.
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
+pub(crate) fn run(t: Ifma, generate: &mut [Generate], agree: &mut [Agree], scratch: &mut Scratch) {
+    let generated = generate.len().min(VECTORS);
+    let count = generated + agree.len().min(VECTORS);
+    let Scratch { numerators, denominators, products } = scratch;
+    for (i, item) in generate.iter().enumerate().take(VECTORS) {
+        (numerators[i], denominators[i]) = multiply_base(t, &item.private);
+    }
+    for (i, item) in agree.iter().enumerate().take(VECTORS) {
+        (numerators[generated + i], denominators[generated + i]) = multiply(t, &item.private, &item.peer);
+    }
+    let zeros: [Mask; 2 * VECTORS] = invert_all(t, &mut denominators[..count], &mut products[..count]);
+    for (i, item) in generate.iter_mut().enumerate().take(VECTORS) {
+        numerators[i].mul(t, denominators[i]).carry(t).to_words(t, &mut item.public);
+    }
+    for (i, item) in agree.iter_mut().enumerate().take(VECTORS) {
+        let i = generated + i;
+        let shared = numerators[i].mul(t, denominators[i]).carry(t);
+        shared.to_words(t, &mut item.shared);
+        let [a, b, c, d] = &item.shared;
+        let all_zero = (t.load(&a.0) | t.load(&b.0) | t.load(&c.0) | t.load(&d.0)).is_zero();
+        item.low_order = zeros[i] | all_zero;
+    }
+}
+
+/// decodeScalar25519 (RFC 7748 §5).
+#[inline(always)]
+fn clamped(t: Ifma, private: &[Block; 4]) -> [V; 4] {
+    let [a, b, c, d] = private;
+    [
+        t.load(&a.0) & t.splat(!7),
+        t.load(&b.0),
+        t.load(&c.0),
+        t.load(&d.0) & t.splat(u64::MAX >> 1) | t.splat(1 << 62),
+    ]
+}
+
+/// A u-coordinate X/Z.
+#[derive(Clone, Copy)]
+struct Point {
+    x: Product,
+    z: Product,
+}
+
+/// The u-coordinate of scalar·(point of coordinate `peer`) as a fraction.
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
+fn multiply(t: Ifma, private: &[Block; 4], peer: &[Block; 4]) -> (Fe, Fe) {
+    let scalar = clamped(t, private);
+    let u = Fe::from_words(t, peer);
+    let start = Point { x: u.into(), z: Fe::small(t, 1).into() };
+    // Bit 254 is always set: q is twice the point, r once; so far q is the higher of the two.
+    let (mut q, mut r) = (double(t, sum(t, start), difference(t, start)), start);
+    let mut before = Mask::ALL;
+    for position in (3..254).rev() {
+        let bit = scalar[position / 64].test(t.splat(1 << (position % 64)));
+        let swap = bit ^ before;
+        before = bit;
+        let (a, b, c, d) = (sum(t, q), difference(t, q), sum(t, r), difference(t, r));
+        let (da, cb) = (d.mul(t, a), c.mul(t, b));
+        // The sum is the same for either order, so only the doubled point is selected.
+        q = double(t, a.select(swap, c), b.select(swap, d));
+        let (g, h) = (da.plus(cb).carry(t), da.minus(t, cb).carry(t));
+        r = Point { x: g.square(t), z: u.mul(t, h.square(t).carry(t)) };
+    }
+    let mut point = Point { x: q.x.select(before, r.x), z: q.z.select(before, r.z) };
+    // The last three bits are zero.
+    for _ in 0..3 {
+        point = double(t, sum(t, point), difference(t, point));
+    }
+    (point.x.carry(t), point.z.carry(t))
+}
+
+#[inline(always)]
+fn sum(t: Ifma, point: Point) -> Fe {
+    point.x.plus(point.z).carry(t)
+}
+
+#[inline(always)]
+fn difference(t: Ifma, point: Point) -> Fe {
+    point.x.minus(t, point.z).carry(t)
+}
+
+/// 2·(X : Z) from X + Z and X − Z.
+#[inline(always)]
+fn double(t: Ifma, sum: Fe, difference: Fe) -> Point {
+    /// (a + 2)/4 for the curve's a = 486662.
+    const A24: u64 = 121_666;
+    let (aa, bb) = (sum.square(t), difference.square(t));
+    let e = aa.minus(t, bb).carry(t);
+    let f = bb.plus_small_multiple(t, A24, e).carry(t);
+    Point { x: aa.carry(t).mul(t, bb.carry(t)), z: e.mul(t, f) }
+}
+
+/// The order of the prime subgroup, L = 2^252 + 27742317777372353535851937790883648493.
+const ORDER: [u64; 4] = [0x5812_631a_5cf5_d3ed, 0x14de_f9de_a2f7_9cd6, 0, 0x1000_0000_0000_0000];
+
+/// The u-coordinate of scalar·B as a fraction.
+///
+/// Extended twisted Edwards coordinates (Hisil, Wong, Carter, Dawson, ASIACRYPT 2008); the addition
+/// is complete.
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
+fn multiply_base(t: Ifma, private: &[Block; 4]) -> (Fe, Fe) {
+    let scalar = odd_eighth(t, clamped(t, private));
+
+    let first = base_multiple(t, 0, scalar);
+    // Scaled by 2: X = 2x·2, Y = 2y·2, Z = 4, T = 2x·2y.
+    let (x, y) = (
+        Product::from(first.sum).minus(t, first.difference.into()).carry(t),
+        Product::from(first.sum).plus(first.difference.into()).carry(t),
+    );
+    let two = Fe::small(t, 2);
+    let (mut px, mut py, mut pz) = (x.mul(t, two), y.mul(t, two), Product::from(Fe::small(t, 4)));
+    let mut pt = x.mul(t, y).carry(t);
+
+    for window in 1..WINDOWS {
+        let entry = base_multiple(t, window, scalar);
+        let a = py.minus(t, px).carry(t).mul(t, entry.difference);
+        let b = py.plus(px).carry(t).mul(t, entry.sum);
+        let c = pt.mul(t, entry.product);
+        let (e, h) = (b.minus(t, a).carry(t), b.plus(a).carry(t));
+        let d = pz.plus(pz);
+        let (minus, plus) = (d.minus(t, c), d.plus(c));
+        // The entry's product has its sign here: F = D ∓ C, G = D ± C.
+        let f = minus.select(entry.negative, plus).carry(t);
+        let g = plus.select(entry.negative, minus).carry(t);
+        (px, py, pz) = (e.mul(t, f), g.mul(t, h), f.mul(t, g));
+        pt = e.mul(t, h).carry(t);
+    }
+    // u = (1 + y)/(1 − y)
+    (pz.plus(py).carry(t), pz.minus(t, py).carry(t))
+}
+
+/// A clamped scalar divided by 8, m, or L − m where m is even: the negative point has the same u.
+/// A fifth word of zeros follows.
+#[inline(always)]
+fn odd_eighth(t: Ifma, scalar: [V; 4]) -> [V; 5] {
+    let m = [
+        scalar[0].shr::<3>() | scalar[1].shl::<61>(),
+        scalar[1].shr::<3>() | scalar[2].shl::<61>(),
+        scalar[2].shr::<3>() | scalar[3].shl::<61>(),
+        scalar[3].shr::<3>(),
+    ];
+    odd(t, m, &ORDER).0
+}
+
+/// An entry of the table, with the signs of x applied but to the product.
+struct Entry {
+    /// y + x
+    sum: Fe,
+    /// y − x
+    difference: Fe,
+    /// 2·d·|x|·y
+    product: Fe,
+    /// Lanes in which x, and so the product, is negative.
+    negative: Mask,
+}
+
+/// digit·2^(6·window)·8·B
+#[inline(always)]
+fn base_multiple(t: Ifma, window: usize, scalar: [V; 5]) -> Entry {
+    let digit = Digit::new::<WINDOW>(t, scalar, window, window == WINDOWS - 1);
+    let table = &TABLE[window];
+    let zero = t.zero();
+    let (mut sum, mut difference, mut product) = ([zero; 5], [zero; 5], [zero; 5]);
+    for i in 0..5 {
+        let (a, b) = (digit.lookup::<ENTRIES>(t, &table[i]), digit.lookup::<ENTRIES>(t, &table[5 + i]));
+        // −(x, y) = (−x, y): sum and difference change places.
+        sum[i] = a.select(digit.negative, b);
+        difference[i] = b.select(digit.negative, a);
+        product[i] = digit.lookup::<ENTRIES>(t, &table[10 + i]);
+    }
+    Entry {
+        sum: Fe::from_limbs(sum),
+        difference: Fe::from_limbs(difference),
+        product: Fe::from_limbs(product),
+        negative: digit.negative,
+    }
+}
