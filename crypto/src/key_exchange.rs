@@ -45,18 +45,28 @@ fn shared_secret(private: &Secret<32>, peer: &PeerShare) -> Result<SharedSecret,
     Ok(shared(secret.expose()))
 }
 
-/// The server's share is the ciphertext, then its X25519 key; the secret is ML-KEM's, then X25519's
-/// (draft-ietf-tls-ecdhe-mlkem §4).
 fn respond_hybrid(peer: &[u8; MAX_PEER_SHARE], seed: &Seed) -> Result<Output, Failed> {
-    let (key, peer) = peer.split_first_chunk().ok_or(Failed::BadPeerShare)?;
-    let peer = peer.try_into().map_err(|_| Failed::BadPeerShare)?;
-    let (private, message) = halves(seed);
-    let x25519_secret = x25519::agree(&private, peer).map_err(|_| Failed::BadPeerShare)?;
+    let (private, _) = halves(seed);
+    let x25519_peer = peer.last_chunk().ok_or(Failed::BadPeerShare)?;
+    let secret = x25519::agree(&private, x25519_peer).map_err(|_| Failed::BadPeerShare)?;
+    hybrid(peer, seed, &x25519::public_key(&private), &secret)
+}
+
+/// Adds ML-KEM to the X25519 half of an exchange. The server's share is the ciphertext, then its X25519
+/// key; the secret is ML-KEM's, then X25519's (draft-ietf-tls-ecdhe-mlkem §4).
+pub(crate) fn hybrid(
+    peer: &[u8; MAX_PEER_SHARE],
+    seed: &Seed,
+    x25519_share: &[u8; x25519::LEN],
+    x25519_secret: &Secret<{ x25519::LEN }>,
+) -> Result<Output, Failed> {
+    let key = peer.first_chunk().ok_or(Failed::BadPeerShare)?;
+    let (_, message) = halves(seed);
     let (ciphertext, kem_secret) = mlkem::encapsulate(key, &message).map_err(|_| Failed::BadPeerShare)?;
 
     let mut encoding = [0; MAX_SHARE];
     encoding[..mlkem::CIPHERTEXT].copy_from_slice(&ciphertext);
-    encoding[mlkem::CIPHERTEXT..].copy_from_slice(&x25519::public_key(&private));
+    encoding[mlkem::CIPHERTEXT..].copy_from_slice(x25519_share);
     let mut both = Secret::<64>::zero();
     both.expose_mut()[..mlkem::SHARED].copy_from_slice(kem_secret.expose());
     both.expose_mut()[mlkem::SHARED..].copy_from_slice(x25519_secret.expose());
@@ -71,10 +81,10 @@ fn halves(seed: &Seed) -> (Secret<32>, Secret<32>) {
     halves
 }
 
-fn share(encoding: &[u8]) -> Share {
+pub(crate) fn share(encoding: &[u8]) -> Share {
     Share::new(encoding).expect("no group's share is longer")
 }
 
-fn shared(secret: &[u8]) -> SharedSecret {
+pub(crate) fn shared(secret: &[u8]) -> SharedSecret {
     SharedSecret::new(secret).expect("no group's secret is longer")
 }

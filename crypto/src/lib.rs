@@ -2,11 +2,12 @@
 //! Handshake cryptography for ttls.
 //!
 //! Public-key work comes as [`job::Work`]: owned input of fixed size, one result per item.
-//! [`job::Work::run`] computes one item with scalar code; an eight-lane engine computes many.
+//! [`job::Work::run`] computes one item with scalar code; [`batch::Engine`] computes many at once.
 //! Nothing here allocates, reads a clock or draws randomness: seeds are handed in.
 #![cfg_attr(not(feature = "std"), no_std)]
 
 pub mod aead;
+pub mod batch;
 pub mod cpu;
 pub mod hash;
 pub mod job;

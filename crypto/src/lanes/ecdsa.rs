@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! ECDSA on P-256 (FIPS 186-5 §6.4.1), eight lanes: all of a signature but its nonce's derivation.
 
-use super::VECTORS;
 use super::invert::invert_all;
 use super::montgomery::{Fe, N};
 use super::p256::Generate;
 use super::vector::{Block, Mask};
+use super::{VECTORS, wipe};
 use crate::cpu::Ifma;
 
 /// Eight signatures to compute. Integers are little-endian words, one lane per item.
@@ -24,28 +24,10 @@ pub(crate) struct Sign {
     pub(crate) done: Mask,
 }
 
-impl Sign {
-    pub(crate) const ZERO: Self = Self {
-        nonce: Generate::ZERO,
-        key: [Block::ZERO; 4],
-        digest: [Block::ZERO; 4],
-        r: [Block::ZERO; 4],
-        s: [Block::ZERO; 4],
-        done: Mask::NONE,
-    };
-}
-
 /// Inverses of the nonces of one pass.
 pub(crate) struct Scratch {
     inverses: [Fe<N>; VECTORS],
     products: [Fe<N>; VECTORS],
-}
-
-impl Scratch {
-    pub(crate) fn new(t: Ifma) -> Self {
-        let zeros = [Fe::constant(t, [0; 5]); VECTORS];
-        Self { inverses: zeros, products: zeros }
-    }
 }
 
 /// Completes up to [`VECTORS`] vectors whose nonces' points are known, with one inversion for all.
@@ -71,4 +53,6 @@ pub(crate) fn finish(t: Ifma, sign: &mut [Sign], scratch: &mut Scratch) {
         s.to_words(&mut item.s);
         item.done = item.nonce.done & !r.limbs_zero() & !s.limbs_zero();
     }
+    wipe(&mut inverses[..count]);
+    wipe(&mut products[..count]);
 }

@@ -5,8 +5,8 @@
 //! - [`Fe`], carried: limbs < 2^51 + 2^15.
 //! - [`Product`]: limbs < 2^59 + 2^54. The largest is limb 0 of a multiplication: one low product,
 //!   and 19 times (four low products < 2^52 and five doubled high products < 2^50 + 2^16).
-//! - [`Loose`], a sum or difference of few products: limbs < 2^62, so that a carry (> 51 bits) stays
-//!   below 2^11 and 19 carries below 2^15.4... limbs of the carried result stay in [`Fe`]'s bound.
+//! - [`Loose`], a sum or difference of few products: limbs < 2^61.5. What a carry takes out of a limb is
+//!   then below 2^10.5, and 19 of it below 2^15: the result is an [`Fe`].
 
 use super::LANES;
 use super::invert::Invert;
@@ -75,11 +75,6 @@ impl Fe {
     pub(crate) fn small(t: Ifma, value: u64) -> Self {
         let zero = t.zero();
         Self([t.splat(value), zero, zero, zero, zero])
-    }
-
-    #[inline(always)]
-    pub(crate) fn zero(t: Ifma) -> Self {
-        Self([t.zero(); 5])
     }
 
     /// From limbs that keep the bound.

@@ -18,6 +18,9 @@
 //!
 //! [`Ifma`]: crate::cpu::Ifma
 
+#![allow(clippy::needless_range_loop)] // limbs of several numbers side by side, by their index
+
+use crate::cpu::Ifma;
 use crate::limbs::Limbs;
 
 pub(crate) mod ecdsa;
@@ -44,6 +47,94 @@ pub(crate) fn put(words: &mut [vector::Block; 4], lane: usize, value: &Limbs) {
 /// Takes an integer out of one lane.
 pub(crate) fn get(words: &[vector::Block; 4], lane: usize) -> Limbs {
     core::array::from_fn(|i| words[i].0[lane])
+}
+
+/// What zeros may overwrite.
+///
+/// # Safety
+/// Only for types that are valid when all their bytes are zero.
+pub(crate) unsafe trait Plain: Copy {}
+
+// SAFETY: integers, vectors and masks of integers.
+unsafe impl Plain for vector::Block {}
+// SAFETY: as above.
+unsafe impl Plain for field25519::Fe {}
+// SAFETY: as above.
+unsafe impl<M: Copy> Plain for montgomery::Fe<M> {}
+// SAFETY: as above.
+unsafe impl Plain for x25519::Generate {}
+// SAFETY: as above.
+unsafe impl Plain for x25519::Agree {}
+// SAFETY: as above.
+unsafe impl Plain for p256::Generate {}
+// SAFETY: as above.
+unsafe impl Plain for p256::Agree {}
+// SAFETY: as above.
+unsafe impl Plain for p256::Jacobian {}
+// SAFETY: as above.
+unsafe impl Plain for p256::Multiples {}
+// SAFETY: as above.
+unsafe impl Plain for ecdsa::Sign {}
+
+/// Overwrites secrets with zeros, which the compiler may not leave out.
+pub(crate) fn wipe<T: Plain>(secrets: &mut [T]) {
+    let (start, count) = (secrets.as_mut_ptr(), secrets.len());
+    // SAFETY: the slice is ours to write, and zeros are valid for `T`. The empty assembly may read
+    // all memory as far as the compiler knows.
+    unsafe {
+        start.write_bytes(0, count);
+        core::arch::asm!("/* {0} */", in(reg) start, options(nostack, preserves_flags));
+    }
+}
+
+/// Wipes the vector registers and as much of the stack below the caller as lane code uses.
+#[inline(never)]
+#[target_feature(enable = "avx512f")]
+fn wipe_below(_t: Ifma) {
+    /// More than the deepest frames of lane code together.
+    const DEPTH: usize = 8192;
+    let mut below = core::mem::MaybeUninit::<[u8; DEPTH]>::uninit();
+    // SAFETY: the array is ours to write. The assembly writes what it declares; the token proves
+    // AVX-512F.
+    unsafe {
+        below.as_mut_ptr().write_bytes(0, 1);
+        core::arch::asm!(
+            "/* {0} */",
+            "vzeroall",
+            "vpxord zmm16, zmm16, zmm16",
+            "vpxord zmm17, zmm17, zmm17",
+            "vpxord zmm18, zmm18, zmm18",
+            "vpxord zmm19, zmm19, zmm19",
+            "vpxord zmm20, zmm20, zmm20",
+            "vpxord zmm21, zmm21, zmm21",
+            "vpxord zmm22, zmm22, zmm22",
+            "vpxord zmm23, zmm23, zmm23",
+            "vpxord zmm24, zmm24, zmm24",
+            "vpxord zmm25, zmm25, zmm25",
+            "vpxord zmm26, zmm26, zmm26",
+            "vpxord zmm27, zmm27, zmm27",
+            "vpxord zmm28, zmm28, zmm28",
+            "vpxord zmm29, zmm29, zmm29",
+            "vpxord zmm30, zmm30, zmm30",
+            "vpxord zmm31, zmm31, zmm31",
+            in(reg) below.as_mut_ptr(),
+            out("zmm0") _, out("zmm1") _, out("zmm2") _, out("zmm3") _,
+            out("zmm4") _, out("zmm5") _, out("zmm6") _, out("zmm7") _,
+            out("zmm8") _, out("zmm9") _, out("zmm10") _, out("zmm11") _,
+            out("zmm12") _, out("zmm13") _, out("zmm14") _, out("zmm15") _,
+            out("zmm16") _, out("zmm17") _, out("zmm18") _, out("zmm19") _,
+            out("zmm20") _, out("zmm21") _, out("zmm22") _, out("zmm23") _,
+            out("zmm24") _, out("zmm25") _, out("zmm26") _, out("zmm27") _,
+            out("zmm28") _, out("zmm29") _, out("zmm30") _, out("zmm31") _,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// Wipes what passes leave in vector registers and on the stack.
+pub(crate) fn wipe_registers_and_stack(t: Ifma) {
+    // SAFETY: the token proves AVX-512F.
+    unsafe { wipe_below(t) }
 }
 
 #[cfg(test)]

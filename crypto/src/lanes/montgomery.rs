@@ -65,12 +65,6 @@ impl<M: Prime> Fe<M> {
         Self(result, PhantomData)
     }
 
-    /// Limbs that keep the bounds.
-    #[inline(always)]
-    pub(crate) fn from_limbs(limbs: [V; 5]) -> Self {
-        Self(limbs, PhantomData)
-    }
-
     /// The integers of 256 bits, times 2^`SHIFT`, as they are: below 2^`SHIFT`·(1 + 2^-31)·m.
     /// The upper bits of each limb are left in place, so that the result is a factor and nothing else.
     #[inline(always)]
@@ -127,7 +121,7 @@ impl<M: Prime> Fe<M> {
 
     /// Out of Montgomery form, below 2m.
     #[inline(always)]
-    pub(crate) fn from_montgomery(self, t: Ifma) -> Self {
+    pub(crate) fn leave_montgomery(self, t: Ifma) -> Self {
         self.mul(t, Self::constant(t, [1, 0, 0, 0, 0])).carry(t)
     }
 
@@ -316,15 +310,9 @@ impl Prime for P {
     const MODULUS: &'static Modulus = &crate::p256::field::P;
     const LIMBS: [u64; 5] = [0xf_ffff_ffff_ffff, 0xfff_ffff_ffff, 0, 0x10_0000_0000, 0xffff_ffff_0000];
     const R: [u64; 5] = [0x10, 0xf_0000_0000_0000, 0xf_ffff_ffff_ffff, 0xf_feff_ffff_ffff, 0xf_ffff];
-    const R2: [u64; 5] =
-        [0x300, 0xf_ffff_fff0_0000, 0xf_fffe_ffff_fffb, 0xf_dfff_ffff_ffff, 0x4ff_ffff];
-    const R3: [u64; 5] = [
-        0xf_d000_0000_a000,
-        0xf_ffff_f7ff_ffff,
-        0xf_ffcf_ffff_fedf,
-        0x1_0000_0005_ffff,
-        0x1_8000_0000,
-    ];
+    const R2: [u64; 5] = [0x300, 0xf_ffff_fff0_0000, 0xf_fffe_ffff_fffb, 0xf_dfff_ffff_ffff, 0x4ff_ffff];
+    const R3: [u64; 5] =
+        [0xf_d000_0000_a000, 0xf_ffff_f7ff_ffff, 0xf_ffcf_ffff_fedf, 0x1_0000_0005_ffff, 0x1_8000_0000];
 
     #[inline(always)]
     fn reduce(t: Ifma, mut c: [V; 10]) -> [V; 5] {
@@ -367,22 +355,11 @@ impl Prime for N {
     const MODULUS: &'static Modulus = &crate::p256::scalar::N;
     const LIMBS: [u64; 5] =
         [0x9_cac2_fc63_2551, 0xa_da71_79e8_4f3b, 0xf_ffff_ffbc_e6fa, 0xf_ffff_ffff, 0xffff_ffff_0000];
-    const R: [u64; 5] =
-        [0x3_53d0_39cd_aaf0, 0x2_58e8_617b_0c46, 0x431_9055, 0xf_ff00_0000_0000, 0xf_ffff];
-    const R2: [u64; 5] = [
-        0x5_cc0d_ea6d_c3ba,
-        0x1_92a0_67d8_a084,
-        0xb_ec59_6155_71bb,
-        0x1_fc24_5b23_92b6,
-        0xe12d_9559_d956,
-    ];
-    const R3: [u64; 5] = [
-        0x9_617f_757e_3b0d,
-        0x7_3e9f_d267_76fc,
-        0xe_93f2_6238_f08c,
-        0x4_d513_b924_6ba5,
-        0xa54e_7b43_7be6,
-    ];
+    const R: [u64; 5] = [0x3_53d0_39cd_aaf0, 0x2_58e8_617b_0c46, 0x431_9055, 0xf_ff00_0000_0000, 0xf_ffff];
+    const R2: [u64; 5] =
+        [0x5_cc0d_ea6d_c3ba, 0x1_92a0_67d8_a084, 0xb_ec59_6155_71bb, 0x1_fc24_5b23_92b6, 0xe12d_9559_d956];
+    const R3: [u64; 5] =
+        [0x9_617f_757e_3b0d, 0x7_3e9f_d267_76fc, 0xe_93f2_6238_f08c, 0x4_d513_b924_6ba5, 0xa54e_7b43_7be6];
 
     #[inline(always)]
     fn reduce(t: Ifma, mut c: [V; 10]) -> [V; 5] {
@@ -420,7 +397,7 @@ impl<M: Prime> Invert for Fe<M> {
     #[inline(always)]
     fn is_zero(self, t: Ifma) -> Mask {
         // A multiple of m times 2^-260 is 0 or m, because a multiplication by one gives at most m.
-        let (_, reduced) = self.from_montgomery(t).reduce_once(t);
+        let (_, reduced) = self.leave_montgomery(t).reduce_once(t);
         reduced.limbs_zero()
     }
 

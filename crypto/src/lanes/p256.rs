@@ -7,12 +7,12 @@
 //!
 //! Bounds are multiples of p, see [`super::montgomery`]. Every point keeps X < 1.01p, Y < 3.3p, Z < 2.7p.
 
-use super::VECTORS;
 use super::ecdsa::Sign;
 use super::invert::invert_all;
 use super::montgomery::{Fe as Residue, Loose, N, P, Prime as _};
 use super::recode::{Digit, odd};
 use super::vector::{Block, Mask, V};
+use super::{VECTORS, wipe};
 use crate::cpu::Ifma;
 use crate::p256::scalar;
 use crate::p256::table::{ENTRIES, TABLE, WINDOW, WINDOWS};
@@ -47,22 +47,6 @@ pub(crate) struct Agree {
     pub(crate) done: Mask,
 }
 
-impl Generate {
-    pub(crate) const ZERO: Self =
-        Self { scalar: [Block::ZERO; 4], x: [Block::ZERO; 4], y: [Block::ZERO; 4], done: Mask::NONE };
-}
-
-impl Agree {
-    pub(crate) const ZERO: Self = Self {
-        scalar: [Block::ZERO; 4],
-        peer_x: [Block::ZERO; 4],
-        peer_y: [Block::ZERO; 4],
-        x: [Block::ZERO; 4],
-        off_curve: Mask::NONE,
-        done: Mask::NONE,
-    };
-}
-
 /// Most vectors of [`Agree`] in one pass: a table of 10 KiB each.
 pub(crate) const AGREE_VECTORS: usize = 4;
 /// Window for points not known in advance, and its odd multiples.
@@ -80,19 +64,6 @@ pub(crate) struct Scratch {
     tables: [Multiples; AGREE_VECTORS],
 }
 
-impl Scratch {
-    pub(crate) fn new(t: Ifma) -> Self {
-        let zero = Fe::constant(t, [0; 5]);
-        let table = Multiples { points: [Affine { x: zero, y: zero }; MULTIPLES], steps: [zero; MULTIPLES] };
-        Self {
-            points: [Jacobian { x: zero, y: zero, z: zero }; MOST],
-            inverses: [zero; MOST],
-            products: [zero; MOST],
-            tables: [table; AGREE_VECTORS],
-        }
-    }
-}
-
 /// Computes up to [`VECTORS`] vectors of signatures' nonce points, as many of [`Generate`], and
 /// [`AGREE_VECTORS`] of [`Agree`], with one inversion for all results and one for all tables.
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
@@ -103,6 +74,9 @@ pub(crate) fn run(
     agree: &mut [Agree],
     scratch: &mut Scratch,
 ) {
+    if sign.is_empty() && generate.is_empty() && agree.is_empty() {
+        return;
+    }
     let Scratch { points, inverses, products, tables } = scratch;
     let agreed = agree.len().min(AGREE_VECTORS);
     for ((item, table), inverse) in agree.iter_mut().zip(tables.iter_mut()).zip(inverses.iter_mut()) {
@@ -144,6 +118,10 @@ pub(crate) fn run(
         write_coordinate(t, point.y.mul(t, cube).carry(t), &mut item.y);
         item.done = in_range(t, &item.scalar) & !zero;
     }
+    wipe(&mut points[..count]);
+    wipe(&mut inverses[..count]);
+    wipe(&mut products[..count]);
+    wipe(&mut tables[..agreed]);
 }
 
 fn base_multiples<'a>(
@@ -164,7 +142,7 @@ fn in_range(t: Ifma, scalar: &[Block; 4]) -> Mask {
 /// Writes the integer below p.
 #[inline(always)]
 fn write_coordinate(t: Ifma, value: Fe, words: &mut [Block; 4]) {
-    value.from_montgomery(t).reduce_once(t).1.to_words(words);
+    value.leave_montgomery(t).reduce_once(t).1.to_words(words);
 }
 
 /// Peers' points; where the curve equation or a coordinate's range fails, the base point and a mark.
@@ -200,7 +178,7 @@ struct Affine {
 
 /// (X/Z², Y/Z³)
 #[derive(Clone, Copy)]
-struct Jacobian {
+pub(crate) struct Jacobian {
     x: Fe,
     y: Fe,
     z: Fe,
@@ -303,7 +281,7 @@ fn base_multiple(t: Ifma, window: usize, scalar: [V; 5]) -> (Affine, Mask) {
 
 /// The odd multiples 1, 3, …, 31 of eight points.
 #[derive(Clone, Copy)]
-struct Multiples {
+pub(crate) struct Multiples {
     points: [Affine; MULTIPLES],
     /// Z of entry i over Z of entry i − 1, until [`Multiples::normalize`].
     steps: [Fe; MULTIPLES],

@@ -23,6 +23,12 @@ impl Random {
     }
 }
 
+/// Scratch, which is plain integers.
+fn zeroed<T>() -> T {
+    // SAFETY: used for scratch only.
+    unsafe { core::mem::MaybeUninit::zeroed().assume_init() }
+}
+
 fn token() -> Option<Ifma> {
     let token = Ifma::detect();
     if token.is_none() {
@@ -35,11 +41,11 @@ fn token() -> Option<Ifma> {
 fn x25519() {
     let Some(t) = token() else { return };
     let mut random = Random::new("x25519");
-    let mut scratch = x25519::Scratch::new(t);
+    let mut scratch = zeroed::<x25519::Scratch>();
     for round in 0..20 {
         let (g, a) = (round % (VECTORS + 1), (round * 5) % (VECTORS + 1));
-        let mut generate = [x25519::Generate::ZERO; VECTORS];
-        let mut agree = [x25519::Agree::ZERO; VECTORS];
+        let mut generate = zeroed::<[x25519::Generate; VECTORS]>();
+        let mut agree = zeroed::<[x25519::Agree; VECTORS]>();
         for lane in 0..64 {
             put(&mut generate[lane / 8].private, lane % 8, &limbs::from_le_bytes(&random.bytes()));
             put(&mut agree[lane / 8].private, lane % 8, &limbs::from_le_bytes(&random.bytes()));
@@ -68,13 +74,13 @@ fn x25519() {
 fn p256() {
     let Some(t) = token() else { return };
     let mut random = Random::new("p256");
-    let mut scratch = p256::Scratch::new(t);
-    let mut ecdsa_scratch = ecdsa::Scratch::new(t);
+    let mut scratch = zeroed::<p256::Scratch>();
+    let mut ecdsa_scratch = zeroed::<ecdsa::Scratch>();
     for round in 1..20 {
         let (s, g, a) = (round % (VECTORS + 1), round * 5 % (VECTORS + 1), round % 5);
-        let mut sign = [ecdsa::Sign::ZERO; VECTORS];
-        let mut generate = [p256::Generate::ZERO; VECTORS];
-        let mut agree = [p256::Agree::ZERO; p256::AGREE_VECTORS];
+        let mut sign = zeroed::<[ecdsa::Sign; VECTORS]>();
+        let mut generate = zeroed::<[p256::Generate; VECTORS]>();
+        let mut agree = zeroed::<[p256::Agree; p256::AGREE_VECTORS]>();
         for lane in 0..8 * s {
             put(&mut sign[lane / 8].nonce.scalar, lane % 8, &limbs::from_be_bytes(&random.bytes()));
             put(&mut sign[lane / 8].key, lane % 8, &limbs::from_be_bytes(&random.bytes()));
@@ -86,7 +92,11 @@ fn p256() {
         for lane in 0..8 * a {
             let peer = crate::p256::public_key(&Secret::new(random.bytes())).unwrap();
             put(&mut agree[lane / 8].scalar, lane % 8, &limbs::from_be_bytes(&random.bytes()));
-            put(&mut agree[lane / 8].peer_x, lane % 8, &limbs::from_be_bytes(peer[1..33].try_into().unwrap()));
+            put(
+                &mut agree[lane / 8].peer_x,
+                lane % 8,
+                &limbs::from_be_bytes(peer[1..33].try_into().unwrap()),
+            );
             put(&mut agree[lane / 8].peer_y, lane % 8, &limbs::from_be_bytes(peer[33..].try_into().unwrap()));
         }
         // SAFETY: the token proves the features.
@@ -117,9 +127,13 @@ fn p256() {
             use crate::p256::{ecdsa::PrivateKey, scalar::Scalar};
             let item = &sign[lane / 8];
             assert_eq!(item.done, Mask::ALL);
-            let key = PrivateKey::from_bytes(&Secret::new(limbs::to_be_bytes(&get(&item.key, lane % 8)))).unwrap();
+            let key =
+                PrivateKey::from_bytes(&Secret::new(limbs::to_be_bytes(&get(&item.key, lane % 8)))).unwrap();
             let (r, s) = key
-                .sign_with_nonce(&Scalar::reduced(&get(&item.digest, lane % 8)), &Scalar(get(&item.nonce.scalar, lane % 8)))
+                .sign_with_nonce(
+                    &Scalar::reduced(&get(&item.digest, lane % 8)),
+                    &Scalar(get(&item.nonce.scalar, lane % 8)),
+                )
                 .unwrap();
             assert_eq!((get(&item.r, lane % 8), get(&item.s, lane % 8)), (r.0, s.0), "lane {lane}");
         }

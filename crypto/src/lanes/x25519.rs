@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! X25519 (RFC 7748), eight lanes: key generation on the Edwards comb, agreement on the Montgomery ladder.
 
-use super::VECTORS;
 use super::field25519::{Fe, Product};
 use super::invert::invert_all;
 use super::recode::{Digit, odd};
 use super::vector::{Block, Mask, V};
+use super::{VECTORS, wipe};
 use crate::cpu::Ifma;
 use crate::x25519::table::{ENTRIES, TABLE, WINDOW, WINDOWS};
 
@@ -31,19 +31,6 @@ pub(crate) struct Agree {
     pub(crate) low_order: Mask,
 }
 
-impl Generate {
-    pub(crate) const ZERO: Self = Self { private: [Block::ZERO; 4], public: [Block::ZERO; 4] };
-}
-
-impl Agree {
-    pub(crate) const ZERO: Self = Self {
-        private: [Block::ZERO; 4],
-        peer: [Block::ZERO; 4],
-        shared: [Block::ZERO; 4],
-        low_order: Mask::NONE,
-    };
-}
-
 /// Fractions of one pass, first those of [`Generate`], then those of [`Agree`].
 pub(crate) struct Scratch {
     numerators: [Fe; 2 * VECTORS],
@@ -51,18 +38,14 @@ pub(crate) struct Scratch {
     products: [Fe; 2 * VECTORS],
 }
 
-impl Scratch {
-    pub(crate) fn new(t: Ifma) -> Self {
-        let zeros = [Fe::zero(t); 2 * VECTORS];
-        Self { numerators: zeros, denominators: zeros, products: zeros }
-    }
-}
-
 /// Computes up to [`VECTORS`] vectors of each kind with one inversion for all.
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
 pub(crate) fn run(t: Ifma, generate: &mut [Generate], agree: &mut [Agree], scratch: &mut Scratch) {
     let generated = generate.len().min(VECTORS);
     let count = generated + agree.len().min(VECTORS);
+    if count == 0 {
+        return;
+    }
     let Scratch { numerators, denominators, products } = scratch;
     for (i, item) in generate.iter().enumerate().take(VECTORS) {
         (numerators[i], denominators[i]) = multiply_base(t, &item.private);
@@ -82,6 +65,9 @@ pub(crate) fn run(t: Ifma, generate: &mut [Generate], agree: &mut [Agree], scrat
         let all_zero = (t.load(&a.0) | t.load(&b.0) | t.load(&c.0) | t.load(&d.0)).is_zero();
         item.low_order = zeros[i] | all_zero;
     }
+    wipe(&mut numerators[..count]);
+    wipe(&mut denominators[..count]);
+    wipe(&mut products[..count]);
 }
 
 /// decodeScalar25519 (RFC 7748 §5).

@@ -8,7 +8,7 @@ use super::nonce::Nonces;
 use super::scalar::Scalar;
 use super::{Invalid, POINT, SCALAR};
 use crate::job::Signature;
-use crate::limbs;
+use crate::limbs::{self, Limbs};
 use crate::secret::Secret;
 
 /// A private signing key; wiped when dropped.
@@ -45,10 +45,29 @@ impl PrivateKey {
         der(&r.to_be_bytes(), &s.to_be_bytes())
     }
 
+    /// Hands the private scalar, the digest as a scalar and the first nonce that [`Self::sign`] would
+    /// try to `use_once`, for code that signs in another way.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn with_first_nonce(
+        &self,
+        digest: &[u8; 32],
+        entropy: &Secret<32>,
+        use_once: impl FnOnce(&Limbs, &Limbs, &Limbs),
+    ) {
+        let message = Scalar::reduced(&limbs::from_be_bytes(digest));
+        let mut nonce = self.nonces(&message, entropy.expose()).next();
+        use_once(&self.scalar.0, &message.0, &nonce.0);
+        nonce.zeroize();
+    }
+
+    fn nonces(&self, message: &Scalar, extra: &[u8]) -> Nonces {
+        let key = Secret::new(self.scalar.to_be_bytes());
+        Nonces::new(key.expose(), &message.to_be_bytes(), extra)
+    }
+
     fn sign_with(&self, digest: &[u8; 32], extra: &[u8]) -> (Scalar, Scalar) {
         let message = Scalar::reduced(&limbs::from_be_bytes(digest));
-        let key = Secret::new(self.scalar.to_be_bytes());
-        let mut nonces = Nonces::new(key.expose(), &message.to_be_bytes(), extra);
+        let mut nonces = self.nonces(&message, extra);
         loop {
             let mut nonce = nonces.next();
             let signature = self.sign_with_nonce(&message, &nonce);
@@ -73,7 +92,7 @@ impl PrivateKey {
 }
 
 /// `SEQUENCE { INTEGER r, INTEGER s }` of two positive big-endian integers.
-fn der(r: &[u8; 32], s: &[u8; 32]) -> Signature {
+pub(crate) fn der(r: &[u8; 32], s: &[u8; 32]) -> Signature {
     const SEQUENCE: u8 = 0x30;
     const INTEGER: u8 = 0x02;
     // Two headers of an integer, each with a zero byte that keeps a top bit from being a sign.

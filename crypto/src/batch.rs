@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Public-key work of many connections at once.
+//!
+//! The caller hands over what became ready together and gets one result per item. Where the CPU has
+//! eight lanes, items of a kind share passes: eight to a vector, up to eight vectors to an inversion.
+//! Too few items of a kind to be worth a vector, and every item without lanes, take the scalar path
+//! at once; nothing ever waits for company. Results do not depend on the path or on the neighbours.
+//!
+//! **Time.** A call computes all its items before it returns. Work is proportional to their number;
+//! on a Zen 4 core at 3.6 GHz a full pass of 64 X25519 responses takes about 0.4 ms, of 64 ECDSA
+//! signatures 0.15 ms, of 32 P-256 agreements 0.25 ms, of 8 RSA-2048 signatures 1 ms. A caller that
+//! must serve others in between bounds the items per call.
+
+#[cfg(target_arch = "x86_64")]
+mod gather;
+#[cfg(target_arch = "x86_64")]
+mod p256;
+#[cfg(target_arch = "x86_64")]
+mod x25519;
+
+use core::mem::MaybeUninit;
+
+use crate::cpu::Cpu;
+use crate::job::{Failed, Output, Work};
+
+/// One item of work and the place for its result.
+pub struct Item<'k> {
+    /// What to compute.
+    pub work: Work<'k>,
+    /// Set by [`Engine::run`]; an item that has a result already is left alone.
+    pub result: Option<Result<Output, Failed>>,
+}
+
+impl<'k> Item<'k> {
+    /// An item without a result.
+    pub const fn new(work: Work<'k>) -> Self {
+        Self { work, result: None }
+    }
+}
+
+/// Computes batches of work. About 120 KiB of scratch memory, wiped after every pass: keep it in a
+/// box or a static, one per thread.
+pub struct Engine {
+    cpu: Cpu,
+    #[cfg(target_arch = "x86_64")]
+    lanes: gather::Lanes,
+}
+
+impl Engine {
+    /// An engine for this CPU.
+    pub fn new(cpu: Cpu) -> Self {
+        Self {
+            cpu,
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: `Lanes` is made of integers and vectors of integers, for which zeros are valid.
+            // Its vectors are used only with the token that `Cpu::Ifma` carries.
+            lanes: unsafe { MaybeUninit::zeroed().assume_init() },
+        }
+    }
+
+    /// Makes an engine where it will stay, without passing it over the stack.
+    pub fn init(memory: &mut MaybeUninit<Self>, cpu: Cpu) -> &mut Self {
+        let engine = memory.as_mut_ptr();
+        // SAFETY: the pointer comes from a reference. Every field is written: zeros are valid for
+        // `lanes`, see `new`, and `cpu` is written as a whole.
+        unsafe {
+            engine.write_bytes(0, 1);
+            (&raw mut (*engine).cpu).write(cpu);
+            memory.assume_init_mut()
+        }
+    }
+
+    /// What it runs on.
+    pub const fn cpu(&self) -> Cpu {
+        self.cpu
+    }
+
+    /// Computes every item that has no result yet.
+    pub fn run(&mut self, items: &mut [Item<'_>]) {
+        #[cfg(target_arch = "x86_64")]
+        if let Cpu::Ifma(token) = self.cpu {
+            self.lanes.run(token, items);
+        }
+        // What the lanes did not take, or could not finish.
+        for item in items {
+            if item.result.is_none() {
+                item.result = Some(item.work.run());
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One pass of X25519 and X25519MLKEM768.
+
+use super::Item;
+use crate::cpu::Ifma;
+use crate::job::{Failed, KeyExchange, Output, PeerShare, Seed, Work};
+use crate::key_exchange::{hybrid, share, shared};
+use crate::lanes::x25519::{Agree, Generate, Scratch, run};
+use crate::lanes::{LANES, VECTORS, get, put, wipe};
+use crate::limbs;
+use crate::secret::Secret;
+
+/// Most key pairs, and most agreements, of a pass.
+const CAPACITY: usize = VECTORS * LANES;
+
+/// Gathers items until a pass is full or flushed.
+pub(super) struct X25519 {
+    generate: [Generate; VECTORS],
+    agree: [Agree; VECTORS],
+    scratch: Scratch,
+    /// The item that each key pair belongs to.
+    generate_items: [usize; CAPACITY],
+    generated: usize,
+    /// The item that each agreement belongs to, and where its key pair is if it makes one.
+    agree_items: [(usize, Option<usize>); CAPACITY],
+    agreed: usize,
+}
+
+impl X25519 {
+    pub(super) const fn is_full(&self) -> bool {
+        self.generated == CAPACITY || self.agreed == CAPACITY
+    }
+
+    /// Takes a job of this curve in; there must be room.
+    pub(super) fn push(&mut self, item: usize, work: &Work<'_>) {
+        let Work::KeyExchange(exchange) = work else { return };
+        match exchange {
+            KeyExchange::Generate { seed, .. } => self.push_generate(item, seed),
+            KeyExchange::Agree { private, peer: PeerShare::X25519(peer) } => {
+                self.push_agree((item, None), private.expose(), peer);
+            }
+            KeyExchange::Respond { seed, peer } => {
+                let peer = match peer {
+                    PeerShare::X25519(peer) => Some(peer),
+                    PeerShare::X25519MlKem768(peer) => peer.last_chunk(),
+                    PeerShare::Secp256r1(_) => None,
+                };
+                let (Some(peer), Some(private)) = (peer, seed.expose().first_chunk()) else { return };
+                self.push_agree((item, Some(self.generated)), private, peer);
+                self.push_generate(item, seed);
+            }
+            KeyExchange::Agree { .. } => {}
+        }
+    }
+
+    fn push_generate(&mut self, item: usize, seed: &Seed) {
+        let Some(private) = seed.expose().first_chunk() else { return };
+        let (vector, lane) = (self.generated / LANES, self.generated % LANES);
+        put(&mut self.generate[vector].private, lane, &limbs::from_le_bytes(private));
+        self.generate_items[self.generated] = item;
+        self.generated += 1;
+    }
+
+    fn push_agree(&mut self, item: (usize, Option<usize>), private: &[u8; 32], peer: &[u8; 32]) {
+        let (vector, lane) = (self.agreed / LANES, self.agreed % LANES);
+        put(&mut self.agree[vector].private, lane, &limbs::from_le_bytes(private));
+        put(&mut self.agree[vector].peer, lane, &limbs::from_le_bytes(peer));
+        self.agree_items[self.agreed] = item;
+        self.agreed += 1;
+    }
+
+    /// Computes what was gathered and hands out the results.
+    pub(super) fn flush(&mut self, t: Ifma, items: &mut [Item<'_>]) {
+        let generate = &mut self.generate[..self.generated.div_ceil(LANES)];
+        let agree = &mut self.agree[..self.agreed.div_ceil(LANES)];
+        // SAFETY: the token proves the features.
+        unsafe { run(t, generate, agree, &mut self.scratch) };
+
+        let public = |index: usize| limbs::to_le_bytes(&get(&generate[index / LANES].public, index % LANES));
+        for (index, &item) in self.generate_items[..self.generated].iter().enumerate() {
+            if let Work::KeyExchange(KeyExchange::Generate { seed, .. }) = &items[item].work {
+                let mut private = Secret::zero();
+                private.expose_mut().copy_from_slice(&seed.expose()[..32]);
+                items[item].result = Some(Ok(Output::Generated { share: share(&public(index)), private }));
+            }
+        }
+        for (index, &(item, pair)) in self.agree_items[..self.agreed].iter().enumerate() {
+            let (vector, lane) = (&agree[index / LANES], index % LANES);
+            let item = &mut items[item];
+            item.result = Some(if vector.low_order.has(lane) {
+                Err(Failed::BadPeerShare)
+            } else {
+                let secret = Secret::new(limbs::to_le_bytes(&get(&vector.shared, lane)));
+                match (&item.work, pair) {
+                    (Work::KeyExchange(KeyExchange::Respond { peer, seed }), Some(pair)) => match peer {
+                        PeerShare::X25519MlKem768(peer) => hybrid(peer, seed, &public(pair), &secret),
+                        _ => Ok(Output::Exchanged {
+                            share: share(&public(pair)),
+                            shared: shared(secret.expose()),
+                        }),
+                    },
+                    _ => Ok(Output::Agreed(shared(secret.expose()))),
+                }
+            });
+        }
+        wipe(generate);
+        wipe(agree);
+        (self.generated, self.agreed) = (0, 0);
+    }
+}
