@@ -10,6 +10,7 @@ pub use certificate::{CertificateId, CertificateSet, Chain, Credential, Credenti
 pub use names::{Protocol, ServerName};
 pub use policy::{ClientCertificate, List, Policy, PolicyError, UnknownName};
 
+use crate::admission::Admission;
 use crate::error::{CertificateError, Error};
 use crate::ticket::TicketKeys;
 
@@ -57,6 +58,8 @@ pub struct Environment<'a> {
     pub clients: Option<&'a mut dyn ClientVerifier>,
     /// Issues and accepts session tickets.
     pub tickets: Option<&'a TicketKeys>,
+    /// Decides whether a connection may spend CPU time now; `None` admits all.
+    pub admission: Option<&'a mut dyn Admission>,
     /// Randomness.
     pub random: &'a mut dyn Random,
     /// Unix time in milliseconds.

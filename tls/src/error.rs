@@ -38,6 +38,8 @@ pub enum Error {
     CertificateRequired,
     /// The client's certificate was not accepted.
     ClientCertificate(CertificateError),
+    /// Admission refused to spend CPU time on the connection now.
+    NotAdmitted,
     /// The client sent this fatal alert.
     PeerAlert(Alert),
     /// The client floods the connection with records that carry nothing. Names which.
@@ -81,7 +83,7 @@ impl Error {
     /// The alert that tells the peer. `None` where the peer speaks no TLS or ended the connection itself.
     pub const fn alert(self) -> Option<Alert> {
         Some(match self {
-            Self::NotTls(_) | Self::PeerAlert(_) => return None,
+            Self::NotTls(_) | Self::PeerAlert(_) | Self::NotAdmitted => return None,
             Self::Malformed(_) => Alert::DECODE_ERROR,
             Self::Illegal(_) => Alert::ILLEGAL_PARAMETER,
             Self::MissingExtension(_) => Alert::MISSING_EXTENSION,
@@ -117,7 +119,7 @@ impl Error {
             | Self::CertificateRequired
             | Self::ClientCertificate(_)
             | Self::PeerAlert(_) => Culprit::Mismatch,
-            Self::Internal(_) | Self::SigningFault => Culprit::Local,
+            Self::NotAdmitted | Self::Internal(_) | Self::SigningFault => Culprit::Local,
             _ => Culprit::Peer,
         }
     }
@@ -150,6 +152,7 @@ impl fmt::Display for Error {
                 CertificateError::UnknownAuthority => "client certificate leads to no trusted authority",
                 CertificateError::NotAcceptable => "client certificate is not acceptable",
             }),
+            Self::NotAdmitted => f.write_str("not admitted: too many handshakes from this source"),
             Self::PeerAlert(alert) => write!(f, "client sent alert {alert}"),
             Self::Flood(what) => write!(f, "too many {what}"),
             Self::Internal(what) => write!(f, "internal error: {what}"),

@@ -17,14 +17,17 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod admission;
 pub mod alert;
 pub mod buffer;
 pub mod config;
 pub mod error;
+pub mod fingerprint;
 pub mod handshake;
 pub mod key_schedule;
 pub mod prf;
 pub mod record;
+pub mod record_size;
 pub mod suite;
 pub mod ticket;
 pub mod traffic;

@@ -81,6 +81,8 @@ pub struct Policy {
     pub tickets: u8,
     /// Seconds for which a ticket is good; at most 604800 (RFC 8446 §4.6.1).
     pub ticket_lifetime: u32,
+    /// Take the client's fingerprint, for admission and the session: about a microsecond.
+    pub fingerprint: bool,
     /// Longest handshake message accepted, in bytes.
     pub max_message: usize,
 }
@@ -102,6 +104,7 @@ impl Default for Policy {
             extended_master_secret_required: false,
             tickets: 2,
             ticket_lifetime: 43_200,
+            fingerprint: false,
             max_message: 16_384,
         }
     }

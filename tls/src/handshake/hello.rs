@@ -3,10 +3,12 @@
 
 use super::session::Session;
 use super::{Context, Link, Message, Next, tls12, tls13};
+use crate::admission::Request;
 use crate::config::{
     CertificateId, CertificateSet, ClientCertificate, Environment, Policy, Protocol, ServerName, UnknownName,
 };
 use crate::error::Error;
+use crate::fingerprint::Ja4;
 use crate::record::MAX_PLAINTEXT;
 use crate::suite::{KeyKind, Scheme, Suite, Version, scheme_code};
 use crate::wire::codes::{self, message};
@@ -35,7 +37,8 @@ impl ExpectClientHello {
         let version = choose_version(&hello, cx.env.policy)?;
         let server_name = hello.server_name.map(ServerName::new).transpose()?;
         let alpn = choose_alpn(&hello, cx.env.policy)?;
-        let offer = Offer { hello, raw: m.raw, server_name, alpn };
+        let fingerprint = cx.env.policy.fingerprint.then(|| Ja4::of(&hello));
+        let offer = Offer { hello, raw: m.raw, server_name, alpn, fingerprint };
         match (version, self.retry) {
             (Version::Tls13, retry) => tls13::start(cx, offer, retry),
             (Version::Tls12, None) => tls12::start(cx, offer),
@@ -51,6 +54,7 @@ pub(super) struct Offer<'m> {
     pub(super) raw: &'m [u8],
     pub(super) server_name: Option<ServerName>,
     pub(super) alpn: Option<Protocol>,
+    pub(super) fingerprint: Option<Ja4>,
 }
 
 impl Offer<'_> {
@@ -64,7 +68,19 @@ impl Offer<'_> {
             client_authenticated: false,
             server_name: self.server_name.clone(),
             alpn: self.alpn,
+            fingerprint: self.fingerprint,
         }
+    }
+
+    /// Asks whether the connection may spend CPU time: the last check before public-key work or keys.
+    pub(super) fn admit(&self, env: &mut Environment<'_>, resumed: bool) -> Result<(), Error> {
+        let Some(admission) = env.admission.as_deref_mut() else { return Ok(()) };
+        let request = Request {
+            server_name: self.server_name.as_ref().map(ServerName::as_str),
+            resumed,
+            fingerprint: self.fingerprint,
+        };
+        if admission.admit(&request) { Ok(()) } else { Err(Error::NotAdmitted) }
     }
 }
 

@@ -2,6 +2,7 @@
 //! What a handshake negotiates.
 
 use crate::config::{Protocol, ServerName};
+use crate::fingerprint::Ja4;
 use crate::suite::{Group, Suite, Version};
 
 /// What a handshake negotiated.
@@ -19,6 +20,8 @@ pub struct Session {
     pub client_authenticated: bool,
     /// The name the client asked for.
     pub server_name: Option<ServerName>,
+    /// The client's fingerprint, if [`crate::Policy::fingerprint`] is set.
+    pub fingerprint: Option<Ja4>,
     /// The ALPN protocol.
     pub alpn: Option<Protocol>,
 }

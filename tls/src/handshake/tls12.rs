@@ -71,6 +71,7 @@ pub(super) fn start(cx: &mut Context<'_, '_, '_>, offer: Offer<'_>) -> Result<Ne
     if let Some(resumed) = tickets.then(|| accept_ticket(cx, &offer)).flatten() {
         let mut session = offer.session(resumed.suite);
         session.resumed = true;
+        offer.admit(cx.env, true)?;
         // A ticket in the second half of its life is renewed.
         let age = cx.env.now.saturating_sub(resumed.issued);
         let renew = age > u64::from(cx.env.policy.ticket_lifetime) * 500;
@@ -84,6 +85,7 @@ pub(super) fn start(cx: &mut Context<'_, '_, '_>, offer: Offer<'_>) -> Result<Ne
     session.group = Some(group);
     let mut parts = parts(session, tickets, name_known);
     parts.transcript.add(offer.raw);
+    offer.admit(cx.env, false)?;
     let job = Job::KeyExchange(KeyExchange::Generate { group, seed: cx.env.secret() });
     let state = AwaitGeneration { hello: parts, group, signer, ocsp: offer.hello.wants_ocsp };
     Ok((State::Tls12Generation(state), Some(Step::Work(job))))

@@ -119,6 +119,7 @@ pub(super) fn start(
         name_known,
         tickets: accepts_psk_with_dhe(hello),
     };
+    offer.admit(cx.env, state.session.resumed)?;
     let job = Job::KeyExchange(KeyExchange::Respond { peer, seed: cx.env.secret() });
     Ok((State::Tls13KeyExchange(state), Some(Step::Work(job))))
 }

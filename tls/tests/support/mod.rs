@@ -168,6 +168,7 @@ impl<'s> Server<'s> {
                 credentials: &self.site.certificates,
                 clients: None,
                 tickets: self.site.tickets.as_ref(),
+                admission: None,
                 random: &mut self.random,
                 now: self.site.now,
                 keylog: None,
