@@ -37,18 +37,14 @@ pub(crate) fn lookup<const COLUMNS: usize, const ENTRIES: usize>(
     table: &[[u64; ENTRIES]; COLUMNS],
     index: u64,
 ) -> [u64; COLUMNS] {
-    let index = ct::barrier(index);
     let mut found = [[0; 2]; COLUMNS];
-    let mut candidates = [0, 1];
     for pair in 0..ENTRIES / 2 {
-        // One below zero exactly where the candidate is the index: its top bit makes the mask.
-        let mask =
-            candidates.map(|candidate: u64| ((candidate ^ index).wrapping_sub(1) >> 63).wrapping_neg());
+        let candidate = (2 * pair) as u64;
+        let mask = [ct::mask_zero(candidate ^ index), ct::mask_zero((candidate + 1) ^ index)];
         for (column, found) in table.iter().zip(&mut found) {
             found[0] |= column[2 * pair] & mask[0];
             found[1] |= column[2 * pair + 1] & mask[1];
         }
-        candidates = candidates.map(|candidate| candidate + 2);
     }
     found.map(|[even, odd]| even | odd)
 }
