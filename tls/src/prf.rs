@@ -73,13 +73,27 @@ pub fn verify_data(
     Digest::new(&data).ok_or(Error::Internal("verify_data length"))
 }
 
-/// Record protection of both directions, client's first (RFC 5246 §6.3).
-pub fn protections(
+/// The keys of one direction. A handshake holds them in this form, a third of the size of a [`Protection`].
+pub struct WriteKeys {
+    suite: Suite,
+    key: Secret<32>,
+    iv: Secret<NONCE>,
+}
+
+impl WriteKeys {
+    /// Record protection with these keys.
+    pub fn into_protection(self) -> Protection {
+        Protection::new(self.suite, self.key, self.iv)
+    }
+}
+
+/// The write keys of client and server (RFC 5246 §6.3).
+pub fn write_keys(
     suite: Suite,
     master: &Secret<MASTER>,
     client_random: &[u8; 32],
     server_random: &[u8; 32],
-) -> Result<(Protection, Protection), Error> {
+) -> Result<(WriteKeys, WriteKeys), Error> {
     let key_len = suite.aead().key_len();
     let iv_len = match suite.aead() {
         aead::Algorithm::ChaCha20Poly1305 => NONCE,
@@ -90,10 +104,10 @@ pub fn protections(
     prf(suite.hash(), master.expose(), "key expansion", &[server_random, client_random], used)?;
     let (keys, ivs) = used.split_at(2 * key_len);
     let direction = |key: &[u8], iv: &[u8]| {
-        let (mut key_bytes, mut iv_bytes) = (Secret::zero(), Secret::zero());
-        key_bytes.expose_mut()[..key_len].copy_from_slice(key);
-        iv_bytes.expose_mut()[..iv_len].copy_from_slice(iv);
-        Protection::new(suite, key_bytes, iv_bytes)
+        let mut keys = WriteKeys { suite, key: Secret::zero(), iv: Secret::zero() };
+        keys.key.expose_mut()[..key_len].copy_from_slice(key);
+        keys.iv.expose_mut()[..iv_len].copy_from_slice(iv);
+        keys
     };
     Ok((direction(&keys[..key_len], &ivs[..iv_len]), direction(&keys[key_len..], &ivs[iv_len..])))
 }

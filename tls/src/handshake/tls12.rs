@@ -8,8 +8,8 @@ use super::{Context, Established, Job, Link, Message, Next, State, Step};
 use crate::buffer::Outbound;
 use crate::config::{Chain, ServerName};
 use crate::error::Error;
-use crate::prf::{self, MASTER};
-use crate::record::{self, Protection};
+use crate::prf::{self, MASTER, WriteKeys};
+use crate::record;
 use crate::suite::{Group, KeyKind, Suite, Version, group_code, scheme_code};
 use crate::ticket::TicketState;
 use crate::traffic::Traffic;
@@ -227,7 +227,7 @@ fn resume(
     hello.write(offer.hello.session_id, false, cx.out)?;
     let random = cx.link.client_random;
     cx.env.log_secret("CLIENT_RANDOM", &random, master.expose());
-    let (client, server) = prf::protections(hello.session.suite, &master, &random, &hello.server_random)?;
+    let (client, server) = prf::write_keys(hello.session.suite, &master, &random, &hello.server_random)?;
     let closing =
         Closing { session: hello.session, transcript: hello.transcript, master, ticket: hello.ticket };
     let closing = closing.write_finished(cx, server)?;
@@ -421,7 +421,7 @@ impl AwaitAgreement {
             false => prf::master_secret(suite.hash(), premaster.expose(), &random, &server_random)?,
         };
         cx.env.log_secret("CLIENT_RANDOM", &random, master.expose());
-        let (client, server) = prf::protections(suite, &master, &random, &server_random)?;
+        let (client, server) = prf::write_keys(suite, &master, &random, &server_random)?;
         let closing = Closing { session, transcript, master, ticket };
         let state = ExpectChangeCipherSpec { closing, client, server: Some(server) };
         let state = match self.prove {
@@ -459,7 +459,7 @@ struct Closing {
 impl Closing {
     /// Writes [NewSessionTicket], change_cipher_spec and Finished, in the flight that is begun and may hold a
     /// message already. From here on `server` seals.
-    fn write_finished(mut self, cx: &mut Context<'_, '_, '_>, server: Protection) -> Result<Self, Error> {
+    fn write_finished(mut self, cx: &mut Context<'_, '_, '_>, server: WriteKeys) -> Result<Self, Error> {
         if self.ticket {
             self.write_ticket(cx)?;
         }
@@ -476,6 +476,7 @@ impl Closing {
             "server finished",
             &self.transcript.hash(),
         )?;
+        let server = server.into_protection();
         cx.link.begin_flight(server.headroom(), cx.out)?;
         self.transcript.write(message::FINISHED, cx.out, |out| out.put(proof.as_bytes()))?;
         let start = cx.link.end_flight()?;
@@ -506,14 +507,14 @@ impl Closing {
 /// Waits for the client's change_cipher_spec.
 pub(super) struct ExpectChangeCipherSpec {
     closing: Closing,
-    client: Protection,
+    client: WriteKeys,
     /// Set in a full handshake, where the server's Finished is yet to be sent.
-    server: Option<Protection>,
+    server: Option<WriteKeys>,
 }
 
 impl ExpectChangeCipherSpec {
     pub(super) fn handle(self, link: &mut Link) -> State {
-        link.opener.protect(self.client);
+        link.opener.protect(self.client.into_protection());
         State::Tls12Finished(ExpectFinished { closing: self.closing, server: self.server })
     }
 }
@@ -521,7 +522,7 @@ impl ExpectChangeCipherSpec {
 /// Waits for the client's Finished.
 pub(super) struct ExpectFinished {
     closing: Closing,
-    server: Option<Protection>,
+    server: Option<WriteKeys>,
 }
 
 impl ExpectFinished {
