@@ -11,6 +11,57 @@
 //!                                              └─► Outbound: one flight, written once ─► Established
 //! ```
 //!
+//! # A shell in fifty lines
+//!
+//! Any `Read + Write` serves as the connection here. A real shell keeps its buffers in a pool, and gathers
+//! the jobs of many connections before it runs them.
+//!
+//! ```
+//! use std::io::{self, Read, Write};
+//! use ttls::{Environment, Established, Handshake, Inbound, Job, Outbound, Step, Window};
+//! use ttls_crypto::{job::Work, sign::SigningKey};
+//!
+//! /// Completes the handshake on `stream`. `keys` are the private keys of the certificates, by number.
+//! fn accept(
+//!     mut stream: impl Read + Write,
+//!     env: &mut Environment<'_>,
+//!     keys: &[SigningKey],
+//!     storage: &mut [u8],   // a ClientHello and more: 16 KiB and the length of a record for any
+//!     window: &mut Window,  // where the unread bytes of `storage` are; goes on to `Traffic::open`
+//! ) -> io::Result<Established> {
+//!     let mut flight = vec![0; 32 * 1024]; // room for the certificate chain
+//!     let mut handshake = Handshake::new();
+//!     loop {
+//!         let mut inbound = Inbound::new(storage, window);
+//!         let count = stream.read(inbound.free())?;
+//!         if count == 0 {
+//!             return Err(io::ErrorKind::UnexpectedEof.into());
+//!         }
+//!         inbound.received(count);
+//!
+//!         let mut written = 0;
+//!         let mut out = Outbound::new(&mut flight, &mut written);
+//!         let mut step = handshake.receive(env, &mut inbound, &mut out);
+//!         while let Step::Work(job) = step {
+//!             let result = match job {
+//!                 Job::KeyExchange(exchange) => Work::KeyExchange(exchange).run(),
+//!                 Job::Sign { certificate, request } => {
+//!                     Work::Sign(&keys[usize::from(certificate.0)], request).run()
+//!                 }
+//!             };
+//!             step = handshake.resume(env, result, &mut inbound, &mut out);
+//!         }
+//!         stream.write_all(&flight[..written])?;
+//!         match step {
+//!             Step::Established(established) => return Ok(established),
+//!             Step::Failed(error) => return Err(io::Error::other(error)),
+//!             Step::Enlarge { needed } => return Err(io::Error::other(format!("record needs {needed} bytes"))),
+//!             Step::Receive | Step::Work(_) => {}
+//!         }
+//!     }
+//! }
+//! ```
+//!
 //! Specifications: RFC 8446 (TLS 1.3), RFC 5246 (TLS 1.2) with RFC 5288, 7905 and 8422 (suites and curves),
 //! RFC 7627 (extended master secret), RFC 5746 (renegotiation signalling), RFC 5077 (tickets),
 //! RFC 6066, 7301, 8449 (extensions), draft-ietf-tls-ecdhe-mlkem (hybrid key exchange).
