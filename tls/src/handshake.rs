@@ -305,11 +305,12 @@ impl Handshake {
         )
     }
 
-    /// An alert during the handshake: all are fatal but user_canceled and TLS 1.2's warnings (RFC 8446 §6).
+    /// An alert during the handshake: all are fatal but user_canceled and, before TLS 1.3, warnings (RFC 8446 §6).
     fn alert(&mut self, payload: &[u8]) -> Result<(), Error> {
         let &[level, code] = payload else { return Err(Error::Malformed("alert")) };
         let alert = Alert(code);
-        let ignorable = alert == Alert::USER_CANCELED || level == alert::WARNING;
+        let warning = level == alert::WARNING && !self.link.opener.is_tls13();
+        let ignorable = alert == Alert::USER_CANCELED || warning;
         if alert == Alert::CLOSE_NOTIFY || !ignorable {
             return Err(Error::PeerAlert(alert));
         }

@@ -65,10 +65,13 @@ pub(super) fn start(cx: &mut Context<'_, '_, '_>, offer: Offer<'_>) -> Result<Ne
     };
     let tickets = cx.env.tickets.is_some()
         && offer.hello.session_ticket.is_some()
-        && offer.hello.extended_master_secret
         && !hello::asks_for_certificate(cx.env);
 
     if let Some(resumed) = tickets.then(|| accept_ticket(cx, &offer)).flatten() {
+        // Tickets are only issued with it; without it now, someone may be in between (RFC 7627 §5.3).
+        if !offer.hello.extended_master_secret {
+            return Err(Error::NoCommonParameters("extended master secret"));
+        }
         let mut session = offer.session(resumed.suite);
         session.resumed = true;
         offer.admit(cx.env, true)?;
@@ -83,7 +86,8 @@ pub(super) fn start(cx: &mut Context<'_, '_, '_>, offer: Offer<'_>) -> Result<Ne
     let (suite, signer) = choose_suite(cx, &offer, set)?;
     let mut session = offer.session(suite);
     session.group = Some(group);
-    let mut parts = parts(session, tickets, name_known);
+    let issue = tickets && offer.hello.extended_master_secret;
+    let mut parts = parts(session, issue, name_known);
     parts.transcript.add(offer.raw);
     offer.admit(cx.env, false)?;
     let job = Job::KeyExchange(KeyExchange::Generate { group, seed: cx.env.secret() });

@@ -62,6 +62,10 @@ impl Opener {
         self.compatibility = true;
     }
 
+    pub(crate) const fn is_tls13(&self) -> bool {
+        self.tls13
+    }
+
     /// The client's Finished has arrived: nothing unprotected may follow.
     pub(crate) fn finished(&mut self) {
         self.compatibility = false;
