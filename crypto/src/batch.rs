@@ -16,6 +16,8 @@ mod gather;
 #[cfg(target_arch = "x86_64")]
 mod p256;
 #[cfg(target_arch = "x86_64")]
+mod rsa;
+#[cfg(target_arch = "x86_64")]
 mod x25519;
 
 use core::mem::MaybeUninit;

@@ -6,7 +6,7 @@
 //! "On the Importance of Checking Cryptographic Protocols for Faults", 1997), hence the verification.
 
 mod encode;
-mod montgomery;
+pub(crate) mod montgomery;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +21,10 @@ use zeroize::{Zeroize, Zeroizing};
 pub const MIN_BITS: usize = 2048;
 /// Largest modulus, in bits.
 pub const MAX_BITS: usize = 4096;
+
+/// Labels of the blinding numbers.
+pub(crate) const BLINDING_P: &[u8] = b"RSA blinding p";
+pub(crate) const BLINDING_Q: &[u8] = b"RSA blinding q";
 
 /// How the digest is padded (RFC 8017 §8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,9 +178,14 @@ impl<const HALF: usize, const FULL: usize> Crt<HALF, FULL> {
         if !self.verifies(&signature, &message) {
             return Err(Failed::Fault);
         }
+        self.encoding(&signature)
+    }
+
+    /// A verified signature as it goes on the wire.
+    pub(crate) fn encoding(&self, signature: &[u64; FULL]) -> Result<Signature, Failed> {
         let mut bytes = [0; MAX_BITS / 8];
         let bytes = &mut bytes[..self.bits.div_ceil(8)];
-        write_big_endian(bytes, &*signature);
+        write_big_endian(bytes, signature);
         Signature::new(bytes).ok_or(Failed::Fault)
     }
 
@@ -213,8 +222,8 @@ impl<const HALF: usize, const FULL: usize> Crt<HALF, FULL> {
         entropy: &Secret<32>,
     ) -> Result<Zeroizing<[u64; FULL]>, Failed> {
         let scratch = &mut wide();
-        let mut sp = blinded_power(&self.p, &self.dp, self.e, message, entropy, b"RSA blinding p", scratch)?;
-        let mut sq = blinded_power(&self.q, &self.dq, self.e, message, entropy, b"RSA blinding q", scratch)?;
+        let mut sp = blinded_power(&self.p, &self.dp, self.e, message, entropy, BLINDING_P, scratch)?;
+        let mut sq = blinded_power(&self.q, &self.dq, self.e, message, entropy, BLINDING_Q, scratch)?;
 
         // Garner: s = sq + q·(qinv·(sp − sq) mod p).
         self.p.leave(&mut sp, scratch);
@@ -267,13 +276,7 @@ fn blinded_power<const HALF: usize, const FULL: usize>(
     label: &[u8],
     scratch: &mut Wide<HALF>,
 ) -> Result<Zeroizing<[u64; HALF]>, Failed> {
-    let mut random = Zeroizing::new([[0; 8]; HALF]);
-    expand(entropy, label, random.as_flattened_mut())?;
-    // Taken as a number in Montgomery form: as random as any.
-    let mut r = Zeroizing::new([0; HALF]);
-    for (limb, bytes) in r.iter_mut().zip(&*random) {
-        *limb = u64::from_le_bytes(*bytes);
-    }
+    let r = blinding(entropy, label)?;
 
     // message mod prime: message/R, then twice times R.
     let mut reduced = Zeroizing::new([0; HALF]);
@@ -297,6 +300,20 @@ fn blinded_power<const HALF: usize, const FULL: usize>(
     };
     prime.multiply(&mut power, &unblind, scratch);
     Ok(power)
+}
+
+/// A number expanded from `entropy`. Taken to be in Montgomery form, it is as random as any.
+pub(crate) fn blinding<const HALF: usize>(
+    entropy: &Secret<32>,
+    label: &[u8],
+) -> Result<Zeroizing<[u64; HALF]>, Failed> {
+    let mut random = Zeroizing::new([[0; 8]; HALF]);
+    expand(entropy, label, random.as_flattened_mut())?;
+    let mut r = Zeroizing::new([0; HALF]);
+    for (limb, bytes) in r.iter_mut().zip(&*random) {
+        *limb = u64::from_le_bytes(*bytes);
+    }
+    Ok(r)
 }
 
 /// HKDF-Expand (RFC 5869 §2.3) with SHA-256, `entropy` as PRK and `label` as info.

@@ -93,6 +93,11 @@ fn near(offset: i64) -> [u8; 32] {
     number
 }
 
+/// A random number below `end`.
+fn below(random: &mut Random, end: usize) -> usize {
+    usize::try_from(random.word() >> 33).unwrap() % end
+}
+
 /// A client's share.
 fn peer(group: Group, random: &mut Random) -> PeerShare {
     match group {
@@ -124,7 +129,7 @@ fn mixed_batches() {
             let count = 1 + random.word() % 150;
             let works = (0..count).map(|_| match random.word() % kinds {
                 0 => respond(peer(Group::X25519, &mut random), random.edgy()),
-                1 => sign(&keys[(random.word() % 3) as usize], random.edgy(), random.edgy()),
+                1 => sign(&keys[below(&mut random, 3)], random.edgy(), random.edgy()),
                 2 => agree(random.edgy(), peer(Group::X25519, &mut random)),
                 3 => generate(Group::X25519, random.edgy()),
                 4 => respond(peer(Group::Secp256r1, &mut random), random.edgy()),
@@ -354,6 +359,50 @@ fn seed(private: [u8; 32]) -> [u8; 64] {
     let mut seed = [0xaa; 64];
     seed[..32].copy_from_slice(&private);
     seed
+}
+
+/// A key file of `vectors/keys`.
+macro_rules! rsa_key {
+    ($name:literal) => {
+        SigningKey::from_der(Encoding::Pkcs8, include_bytes!(concat!("../../vectors/keys/", $name)))
+            .expect("a key")
+    };
+}
+
+/// RSA keys of every size, odd sizes and another public exponent among them, in one batch.
+#[test]
+fn rsa() {
+    let keys = [
+        rsa_key!("rsa-2048.pkcs8.der"),
+        rsa_key!("rsa-2048-e3.pkcs8.der"),
+        rsa_key!("rsa-2049.pkcs8.der"),
+        rsa_key!("rsa-2560.pkcs8.der"),
+        rsa_key!("rsa-3072.pkcs8.der"),
+        rsa_key!("rsa-4096.pkcs8.der"),
+    ];
+    let hashes = [Algorithm::Sha256, Algorithm::Sha384, Algorithm::Sha512];
+    let mut random = Random(3);
+    for mut engine in engines() {
+        for _ in 0..batches().div_ceil(5) {
+            let kinds = 1 + below(&mut random, 6);
+            let count = 1 + random.word() % 20;
+            let works = (0..count).map(|_| {
+                let key = &keys[below(&mut random, kinds)];
+                let hash = hashes[below(&mut random, 3)];
+                let scheme = if random.word().is_multiple_of(2) {
+                    Scheme::RsaPss(hash)
+                } else {
+                    Scheme::RsaPkcs1(hash)
+                };
+                let digest = hash.digest(&random.bytes::<8>());
+                Work::Sign(key, SignRequest { scheme, digest, entropy: Secret::new(random.edgy()) })
+            });
+            let works = works.collect();
+            for result in check(&mut engine, works) {
+                result.unwrap();
+            }
+        }
+    }
 }
 
 /// Items that do not fit their key or group fail alone, and results that are there stay.

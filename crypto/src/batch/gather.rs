@@ -3,10 +3,12 @@
 
 use super::Item;
 use super::p256::P256;
+use super::rsa::{EXPONENT, Rsa};
 use super::x25519::X25519;
 use crate::cpu::Ifma;
 use crate::job::{Group, KeyExchange, PeerShare, Work};
 use crate::lanes::{self, LANES};
+use crate::rsa::{Crt, PrivateKey};
 use crate::sign::{Key, Scheme};
 
 /// What can share a pass, and has a break-even of its own.
@@ -19,10 +21,24 @@ enum Kind {
     P256Generate,
     P256Agree,
     EcdsaSign,
+    Rsa2048Sign,
+    Rsa3072Sign,
+    Rsa4096Sign,
 }
 
 impl Kind {
-    const COUNT: usize = Self::EcdsaSign as usize + 1;
+    const ALL: [Self; 10] = [
+        Self::X25519Respond,
+        Self::X25519Generate,
+        Self::X25519Agree,
+        Self::P256Respond,
+        Self::P256Generate,
+        Self::P256Agree,
+        Self::EcdsaSign,
+        Self::Rsa2048Sign,
+        Self::Rsa3072Sign,
+        Self::Rsa4096Sign,
+    ];
 
     /// The kind of an item without a result, `None` if there are no lanes for it.
     fn of(item: &Item<'_>) -> Option<Self> {
@@ -46,6 +62,12 @@ impl Kind {
             },
             Work::Sign(key, request) => match (&key.0, request.scheme) {
                 (Key::EcdsaP256(_), Scheme::EcdsaP256Sha256) => Some(Self::EcdsaSign),
+                (Key::Rsa(key), Scheme::RsaPss(_) | Scheme::RsaPkcs1(_)) => match key {
+                    PrivateKey::Bits2048(key) if key.e == EXPONENT => Some(Self::Rsa2048Sign),
+                    PrivateKey::Bits3072(key) if key.e == EXPONENT => Some(Self::Rsa3072Sign),
+                    PrivateKey::Bits4096(key) if key.e == EXPONENT => Some(Self::Rsa4096Sign),
+                    _ => None,
+                },
                 _ => None,
             },
         }
@@ -57,6 +79,7 @@ impl Kind {
         match self {
             Self::X25519Respond | Self::X25519Generate | Self::X25519Agree => 2,
             Self::P256Respond | Self::P256Generate | Self::P256Agree | Self::EcdsaSign => 2,
+            Self::Rsa2048Sign | Self::Rsa3072Sign | Self::Rsa4096Sign => 2,
         }
     }
 
@@ -71,52 +94,88 @@ impl Kind {
 pub(super) struct Lanes {
     x25519: X25519,
     p256: P256,
+    rsa2048: Rsa<16, 32, 4, 8>,
+    rsa3072: Rsa<24, 48, 6, 12>,
+    rsa4096: Rsa<32, 64, 8, 16>,
 }
 
 impl Lanes {
     /// Computes the items for which lanes pay off. Others, and lanes that fail to finish, keep `None`.
     pub(super) fn run(&mut self, t: Ifma, items: &mut [Item<'_>]) {
-        let mut left = [0; Kind::COUNT];
+        let mut left = [0; Kind::ALL.len()];
         for kind in items.iter().filter_map(Kind::of) {
             left[kind as usize] += 1;
         }
-        for kind in [
-            Kind::X25519Respond,
-            Kind::X25519Generate,
-            Kind::X25519Agree,
-            Kind::P256Respond,
-            Kind::P256Generate,
-            Kind::P256Agree,
-            Kind::EcdsaSign,
-        ] {
+        for kind in Kind::ALL {
             left[kind as usize] = kind.share_of_lanes(left[kind as usize]);
         }
-        if left == [0; Kind::COUNT] {
+        if left == [0; Kind::ALL.len()] {
             return;
         }
         for index in 0..items.len() {
-            let Some(kind) = Kind::of(&items[index]) else { continue };
-            if left[kind as usize] == 0 {
-                continue;
-            }
-            left[kind as usize] -= 1;
-            match kind {
-                Kind::X25519Respond | Kind::X25519Generate | Kind::X25519Agree => {
-                    if self.x25519.is_full() {
-                        self.x25519.flush(t, items);
-                    }
-                    self.x25519.push(index, &items[index].work);
-                }
-                Kind::P256Respond | Kind::P256Generate | Kind::P256Agree | Kind::EcdsaSign => {
-                    if self.p256.is_full() {
-                        self.p256.flush(t, items);
-                    }
-                    self.p256.push(index, &items[index].work);
-                }
+            if let Some(kind) = Kind::of(&items[index])
+                && left[kind as usize] > 0
+            {
+                left[kind as usize] -= 1;
+                self.push(t, kind, index, items);
             }
         }
         self.x25519.flush(t, items);
         self.p256.flush(t, items);
+        self.rsa2048.flush(t, items, bits2048);
+        self.rsa3072.flush(t, items, bits3072);
+        self.rsa4096.flush(t, items, bits4096);
         lanes::wipe_registers_and_stack(t);
     }
+
+    /// Adds an item to its pass, after computing the pass if it is full.
+    fn push(&mut self, t: Ifma, kind: Kind, index: usize, items: &mut [Item<'_>]) {
+        match kind {
+            Kind::X25519Respond | Kind::X25519Generate | Kind::X25519Agree => {
+                if self.x25519.is_full() {
+                    self.x25519.flush(t, items);
+                }
+                self.x25519.push(index, &items[index].work);
+            }
+            Kind::P256Respond | Kind::P256Generate | Kind::P256Agree | Kind::EcdsaSign => {
+                if self.p256.is_full() {
+                    self.p256.flush(t, items);
+                }
+                self.p256.push(index, &items[index].work);
+            }
+            Kind::Rsa2048Sign => push_rsa(&mut self.rsa2048, t, index, items, bits2048),
+            Kind::Rsa3072Sign => push_rsa(&mut self.rsa3072, t, index, items, bits3072),
+            Kind::Rsa4096Sign => push_rsa(&mut self.rsa4096, t, index, items, bits4096),
+        }
+    }
+}
+
+fn push_rsa<const HALF: usize, const FULL: usize, const K: usize, const F: usize>(
+    pass: &mut Rsa<HALF, FULL, K, F>,
+    t: Ifma,
+    index: usize,
+    items: &mut [Item<'_>],
+    crt: fn(&PrivateKey) -> Option<&Crt<HALF, FULL>>,
+) {
+    if pass.is_full() {
+        pass.flush(t, items, crt);
+    }
+    if let Work::Sign(key, request) = &items[index].work
+        && let Key::Rsa(key) = &key.0
+        && let Some(key) = crt(key)
+    {
+        pass.push(index, key, request);
+    }
+}
+
+const fn bits2048(key: &PrivateKey) -> Option<&Crt<16, 32>> {
+    if let PrivateKey::Bits2048(key) = key { Some(key) } else { None }
+}
+
+const fn bits3072(key: &PrivateKey) -> Option<&Crt<24, 48>> {
+    if let PrivateKey::Bits3072(key) = key { Some(key) } else { None }
+}
+
+const fn bits4096(key: &PrivateKey) -> Option<&Crt<32, 64>> {
+    if let PrivateKey::Bits4096(key) = key { Some(key) } else { None }
 }

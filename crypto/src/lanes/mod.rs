@@ -29,6 +29,7 @@ pub(crate) mod invert;
 pub(crate) mod montgomery;
 pub(crate) mod p256;
 pub(crate) mod recode;
+pub(crate) mod rsa;
 pub(crate) mod vector;
 pub(crate) mod x25519;
 
@@ -75,6 +76,10 @@ unsafe impl Plain for p256::Jacobian {}
 unsafe impl Plain for p256::Multiples {}
 // SAFETY: as above.
 unsafe impl Plain for ecdsa::Sign {}
+// SAFETY: as above.
+unsafe impl Plain for rsa::Group {}
+// SAFETY: as above.
+unsafe impl<const K: usize, const F: usize> Plain for rsa::Sign<K, F> {}
 
 /// Overwrites secrets with zeros, which the compiler may not leave out.
 pub(crate) fn wipe<T: Plain>(secrets: &mut [T]) {

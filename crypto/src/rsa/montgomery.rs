@@ -26,6 +26,9 @@ pub(crate) struct Modulus<const N: usize> {
     pub(crate) m0: u64,
     /// R² mod m.
     pub(crate) r2: [u64; N],
+    /// 2^(130·N) mod m: R² for the lanes, whose R is 2^(65·N).
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) lanes_r2: [u64; N],
 }
 
 impl<const N: usize> Modulus<N> {
@@ -41,12 +44,14 @@ impl<const N: usize> Modulus<N> {
         for _ in 0..5 {
             inverse = inverse.wrapping_mul(2u64.wrapping_sub(m[0].wrapping_mul(inverse)));
         }
-        let mut r2 = one;
-        for _ in 0..2 * 64 * N {
-            let carry = double(&mut r2);
-            subtract_if_not_below(&mut r2, carry, m);
-        }
-        Some(Self { m: *m, m0: inverse.wrapping_neg(), r2 })
+        let r2 = times_power_of_two(one, 2 * 64 * N, m);
+        Some(Self {
+            m: *m,
+            m0: inverse.wrapping_neg(),
+            r2,
+            #[cfg(target_arch = "x86_64")]
+            lanes_r2: times_power_of_two(r2, 2 * N, m),
+        })
     }
 
     /// a ← a·b/R.
@@ -173,6 +178,8 @@ impl<const N: usize> Drop for Modulus<N> {
         self.m.zeroize();
         self.m0.zeroize();
         self.r2.zeroize();
+        #[cfg(target_arch = "x86_64")]
+        self.lanes_r2.zeroize();
     }
 }
 
@@ -234,6 +241,15 @@ pub(crate) fn wide_square<const N: usize>(out: &mut Wide<N>, a: &[u64; N]) {
         (limbs[2 * i + 1], carry) = (odd << 1 | even >> 63).carrying_add(high, carry);
         shifted = odd >> 63;
     }
+}
+
+/// a·2^doublings mod m, for a below m.
+fn times_power_of_two<const N: usize>(mut a: [u64; N], doublings: usize, m: &[u64; N]) -> [u64; N] {
+    for _ in 0..doublings {
+        let carry = double(&mut a);
+        subtract_if_not_below(&mut a, carry, m);
+    }
+    a
 }
 
 /// a ← 2a, returning the bit that falls out.

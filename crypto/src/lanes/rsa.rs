@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! RSA private-key operations, eight lanes, each with a key of its own (of the same size).
+//!
+//! Numbers are limbs of 52 bits in groups of five. Five by five limbs are multiplied in registers,
+//! fifty IFMA instructions on ten accumulators, and real loops run over such tiles: straight-line code
+//! where it counts, one text for all sizes. K groups hold the primes, F = 2K the modulus.
+//!
+//! Montgomery form for R = 2^(260 K), which is at least 2^16 times the modulus m: operations take and
+//! give values below 2m (a multiplication also takes factors below 4m), without final subtractions.
+//!
+//! The way is the scalar code's ([`crate::rsa`]): Chinese remainder theorem, blinded bases, Garner,
+//! and a check with the public key. Only keys with the public exponent 65537 come here.
+
+use super::vector::{Block, MASK52, Mask, V};
+use super::wipe;
+use crate::cpu::Ifma;
+
+/// Five limbs.
+pub(crate) type Group = [Block; 5];
+const ZERO: Group = [Block::ZERO; 5];
+
+/// log2 of 65536, one less than the public exponent.
+const SQUARINGS: usize = 16;
+/// Bits per window of a private exponent: thirteen windows to a limb.
+const WINDOW: usize = 4;
+const ENTRIES: usize = 1 << WINDOW;
+const WINDOWS_PER_LIMB: usize = 52 / WINDOW;
+
+/// An odd modulus and what its Montgomery form needs.
+#[derive(Clone, Copy)]
+pub(crate) struct Modulus<const K: usize> {
+    pub(crate) m: [Group; K],
+    /// −m⁻¹ mod 2^52; further bits are ignored.
+    pub(crate) m0: Block,
+    /// R² mod m.
+    pub(crate) r2: [Group; K],
+}
+
+/// One half of the Chinese remainder theorem.
+#[derive(Clone, Copy)]
+pub(crate) struct Half<const K: usize> {
+    pub(crate) prime: Modulus<K>,
+    /// d mod prime − 1, odd.
+    pub(crate) d: [Group; K],
+    /// Random; blinds the base.
+    pub(crate) r: [Group; K],
+}
+
+/// Eight signatures to compute.
+#[derive(Clone, Copy)]
+pub(crate) struct Sign<const K: usize, const F: usize> {
+    pub(crate) p: Half<K>,
+    pub(crate) q: Half<K>,
+    /// q⁻¹ mod p.
+    pub(crate) qinv: [Group; K],
+    pub(crate) n: Modulus<F>,
+    /// In: what to raise to d, below n.
+    pub(crate) message: [Group; F],
+    /// Out: the result.
+    pub(crate) signature: [Group; F],
+    /// Out: lanes whose result, raised to 65537, is the message. The others must not be released.
+    pub(crate) verified: Mask,
+}
+
+/// Scratch of one pass; `wide` has room for a product of two moduli.
+pub(crate) struct Scratch<const K: usize, const F: usize> {
+    table: [[Group; K]; ENTRIES],
+    wide: [[Group; F]; 2],
+}
+
+/// Computes eight signatures.
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
+pub(crate) fn run<const K: usize, const F: usize>(
+    t: Ifma,
+    sign: &mut Sign<K, F>,
+    scratch: &mut Scratch<K, F>,
+) {
+    const { assert!(F == 2 * K) };
+    let Scratch { table, wide } = scratch;
+    let wide = wide.as_flattened_mut();
+    let mut sp = power(t, &sign.p, &sign.message, table, wide);
+    let mut sq = power(t, &sign.q, &sign.message, table, wide);
+    sign.q.prime.leave(t, &mut sq, wide);
+
+    // Garner: s = sq + q·(qinv·(sp − sq) mod p). sq enters the form modulo p, qinv stays out of it.
+    let mut sq_mod_p = sq;
+    sign.p.prime.multiply(t, &mut sq_mod_p, &sign.p.prime.r2, wide);
+    let mut h = [ZERO; K];
+    for i in 0..K {
+        for j in 0..5 {
+            let m = t.load(&sign.p.prime.m[i][j].0);
+            let difference = t.load(&sp[i][j].0) - t.load(&sq_mod_p[i][j].0) + m + m;
+            difference.store(&mut h[i][j]);
+        }
+    }
+    carry(t, &mut h);
+    sign.p.prime.multiply(t, &mut h, &sign.qinv, wide);
+    sign.p.prime.reduce_once(t, &mut h);
+    product(t, wide, &h, &sign.q.prime.m);
+    let mut s = [ZERO; F];
+    s.copy_from_slice(&wide[..F]);
+    for i in 0..K {
+        for j in 0..5 {
+            (t.load(&s[i][j].0) + t.load(&sq[i][j].0)).store(&mut s[i][j]);
+        }
+    }
+    carry(t, &mut s);
+
+    // s^65537 = (s·R)^65536·s / R
+    let mut opened = s;
+    sign.n.multiply(t, &mut opened, &sign.n.r2, wide);
+    for _ in 0..SQUARINGS {
+        sign.n.square(t, &mut opened, wide);
+    }
+    sign.n.multiply(t, &mut opened, &s, wide);
+    sign.n.reduce_once(t, &mut opened);
+    let mut difference = t.zero();
+    for (a, b) in opened.as_flattened().iter().zip(sign.message.as_flattened()) {
+        difference = difference | (t.load(&a.0) ^ t.load(&b.0));
+    }
+    sign.verified = difference.is_zero();
+    sign.signature = s;
+    for secret in [&mut sp, &mut sq, &mut sq_mod_p, &mut h] {
+        wipe(secret.as_flattened_mut());
+    }
+    wipe(opened.as_flattened_mut());
+    wipe(s.as_flattened_mut());
+    wipe(table.as_flattened_mut().as_flattened_mut());
+    wipe(wide.as_flattened_mut());
+}
+
+/// message^d modulo the prime, in Montgomery form, by way of a blinded base
+/// (see the scalar code: message^d = (message·r^65537)^(d−1)·message·r^65536).
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
+fn power<const K: usize, const F: usize>(
+    t: Ifma,
+    half: &Half<K>,
+    message: &[Group; F],
+    table: &mut [[Group; K]; ENTRIES],
+    wide: &mut [Group],
+) -> [Group; K] {
+    let prime = &half.prime;
+    // message/R, then twice times R.
+    let mut reduced = [ZERO; K];
+    wide[..F].copy_from_slice(message);
+    prime.reduce(t, &mut reduced, wide);
+    prime.multiply(t, &mut reduced, &prime.r2, wide);
+    prime.multiply(t, &mut reduced, &prime.r2, wide);
+
+    let mut unblind = half.r;
+    for _ in 0..SQUARINGS {
+        prime.square(t, &mut unblind, wide);
+    }
+    prime.multiply(t, &mut unblind, &reduced, wide);
+    let mut base = unblind;
+    prime.multiply(t, &mut base, &half.r, wide);
+
+    // 1, base, base², …, base^15
+    table[0] = [ZERO; K];
+    table[0][0][0] = Block([1; super::LANES]);
+    prime.multiply(t, &mut table[0], &prime.r2, wide);
+    table[1] = base;
+    for i in 2..ENTRIES {
+        table[i] = table[i / 2];
+        if i % 2 == 0 {
+            prime.square(t, &mut table[i], wide);
+        } else {
+            table[i] = table[i - 1];
+            prime.multiply(t, &mut table[i], &base, wide);
+        }
+    }
+
+    // Primes have 256 bits for each K.
+    let top = 256 * K / WINDOW - 1;
+    let mut result = [ZERO; K];
+    select(t, &mut result, table, digit(t, &half.d, top));
+    let mut factor = [ZERO; K];
+    for window in (0..top).rev() {
+        for _ in 0..WINDOW {
+            prime.square(t, &mut result, wide);
+        }
+        let mut digit = digit(t, &half.d, window);
+        if window == 0 {
+            // d − 1
+            digit = digit & t.splat(!1);
+        }
+        select(t, &mut factor, table, digit);
+        prime.multiply(t, &mut result, &factor, wide);
+    }
+    prime.multiply(t, &mut result, &unblind, wide);
+    for secret in [&mut reduced, &mut unblind, &mut base, &mut factor] {
+        wipe(secret.as_flattened_mut());
+    }
+    result
+}
+
+/// Window `index` of the exponents.
+#[inline(always)]
+fn digit<const K: usize>(t: Ifma, exponent: &[Group; K], index: usize) -> V {
+    let limb = &exponent.as_flattened()[index / WINDOWS_PER_LIMB];
+    let shift = (WINDOW * (index % WINDOWS_PER_LIMB)) as u64;
+    t.load(&limb.0).bits_from(t.zero(), shift, t) & t.splat(ENTRIES as u64 - 1)
+}
+
+/// The entry that `digit` names, in each lane, reading all of them.
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
+fn select<const K: usize>(t: Ifma, chosen: &mut [Group; K], table: &[[Group; K]; ENTRIES], digit: V) {
+    let mut here = [Mask::NONE; ENTRIES];
+    for (value, mask) in (0_u64..).zip(&mut here) {
+        *mask = digit.equals(t.splat(value));
+    }
+    for i in 0..K {
+        let mut group = load(t, &table[0][i]);
+        for entry in 1..ENTRIES {
+            let other = load(t, &table[entry][i]);
+            for j in 0..5 {
+                group[j] = group[j].select(here[entry], other[j]);
+            }
+        }
+        store(group, &mut chosen[i]);
+    }
+}
+
+#[inline(always)]
+fn load(t: Ifma, group: &Group) -> [V; 5] {
+    let [a, b, c, d, e] = group;
+    [t.load(&a.0), t.load(&b.0), t.load(&c.0), t.load(&d.0), t.load(&e.0)]
+}
+
+#[inline(always)]
+fn store(values: [V; 5], group: &mut Group) {
+    for j in 0..5 {
+        values[j].store(&mut group[j]);
+    }
+}
+
+/// Carries from limb to limb, signs included; the number itself is not negative.
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
+fn carry<const K: usize>(t: Ifma, number: &mut [Group; K]) {
+    let mask = t.splat(MASK52);
+    let mut carry = t.zero();
+    for limb in number.as_flattened_mut() {
+        let sum = t.load(&limb.0) + carry;
+        carry = sum.sar::<52>();
+        (sum & mask).store(limb);
+    }
+}
+
+/// A tile: the ten columns of `low` and `high` plus `a`·`b`.
+#[inline(always)]
+fn multiply_tile(low: &mut [V; 5], high: &mut [V; 5], a: &[V; 5], b: &[V; 5]) {
+    let mut c = [low[0], low[1], low[2], low[3], low[4], high[0], high[1], high[2], high[3], high[4]];
+    for i in 0..5 {
+        for j in 0..5 {
+            c[i + j] = c[i + j].madd_lo(a[i], b[j]);
+            c[i + j + 1] = c[i + j + 1].madd_hi(a[i], b[j]);
+        }
+    }
+    *low = [c[0], c[1], c[2], c[3], c[4]];
+    *high = [c[5], c[6], c[7], c[8], c[9]];
+}
+
+/// wide ← a·b, not carried.
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
+fn product<const K: usize>(t: Ifma, wide: &mut [Group], a: &[Group; K], b: &[Group; K]) {
+    wide[..2 * K].fill(ZERO);
+    for i in 0..K {
+        let a = load(t, &a[i]);
+        let mut low = load(t, &wide[i]);
+        for j in 0..K {
+            let mut high = load(t, &wide[i + j + 1]);
+            multiply_tile(&mut low, &mut high, &a, &load(t, &b[j]));
+            store(low, &mut wide[i + j]);
+            low = high;
+        }
+        store(low, &mut wide[i + K]);
+    }
+}
+
+/// wide ← a², not carried: tiles off the diagonal once, doubled, then those on it.
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
+fn product_with_itself<const K: usize>(t: Ifma, wide: &mut [Group], a: &[Group; K]) {
+    wide[..2 * K].fill(ZERO);
+    for i in 0..K - 1 {
+        let first = load(t, &a[i]);
+        let mut low = load(t, &wide[2 * i + 1]);
+        for j in i + 1..K {
+            let mut high = load(t, &wide[i + j + 1]);
+            multiply_tile(&mut low, &mut high, &first, &load(t, &a[j]));
+            store(low, &mut wide[i + j]);
+            low = high;
+        }
+        store(low, &mut wide[i + K]);
+    }
+    for i in 0..K {
+        let a = load(t, &a[i]);
+        let (low, high) = (load(t, &wide[2 * i]), load(t, &wide[2 * i + 1]));
+        let mut c = [low[0], low[1], low[2], low[3], low[4], high[0], high[1], high[2], high[3], high[4]];
+        for i in 0..5 {
+            for j in i + 1..5 {
+                c[i + j] = c[i + j].madd_lo(a[i], a[j]);
+                c[i + j + 1] = c[i + j + 1].madd_hi(a[i], a[j]);
+            }
+        }
+        for column in &mut c {
+            *column = *column + *column;
+        }
+        for i in 0..5 {
+            c[2 * i] = c[2 * i].madd_lo(a[i], a[i]);
+            c[2 * i + 1] = c[2 * i + 1].madd_hi(a[i], a[i]);
+        }
+        store([c[0], c[1], c[2], c[3], c[4]], &mut wide[2 * i]);
+        store([c[5], c[6], c[7], c[8], c[9]], &mut wide[2 * i + 1]);
+    }
+}
+
+impl<const K: usize> Modulus<K> {
+    /// a ← a·b/R
+    #[inline(always)]
+    fn multiply(&self, t: Ifma, a: &mut [Group; K], b: &[Group; K], wide: &mut [Group]) {
+        // SAFETY: the token proves the features.
+        unsafe {
+            product(t, wide, a, b);
+            self.reduce(t, a, wide);
+        }
+    }
+
+    /// a ← a²/R
+    #[inline(always)]
+    fn square(&self, t: Ifma, a: &mut [Group; K], wide: &mut [Group]) {
+        // SAFETY: the token proves the features.
+        unsafe {
+            product_with_itself(t, wide, a);
+            self.reduce(t, a, wide);
+        }
+    }
+
+    /// a ← a/R, below m.
+    #[inline(always)]
+    fn leave(&self, t: Ifma, a: &mut [Group; K], wide: &mut [Group]) {
+        wide[..K].copy_from_slice(a);
+        wide[K..2 * K].fill(ZERO);
+        // SAFETY: the token proves the features.
+        unsafe {
+            self.reduce(t, a, wide);
+            self.reduce_once(t, a);
+        }
+    }
+
+    /// out ← wide/R, carried, destroying `wide`.
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
+    fn reduce(&self, t: Ifma, out: &mut [Group; K], wide: &mut [Group]) {
+        let m0 = t.load(&self.m0.0);
+        let lowest = load(t, &self.m[0]);
+        let mut low = load(t, &wide[0]);
+        for i in 0..K {
+            let high = load(t, &wide[i + 1]);
+            let mut c = [low[0], low[1], low[2], low[3], low[4], high[0], high[1], high[2], high[3], high[4]];
+            let mut q = [t.zero(); 5];
+            for k in 0..5 {
+                // This multiple of m clears column k.
+                q[k] = t.zero().madd_lo(c[k], m0);
+                for j in 0..5 {
+                    c[k + j] = c[k + j].madd_lo(q[k], lowest[j]);
+                    c[k + j + 1] = c[k + j + 1].madd_hi(q[k], lowest[j]);
+                }
+                c[k + 1] = c[k + 1] + c[k].shr::<52>();
+            }
+            low = [c[5], c[6], c[7], c[8], c[9]];
+            let mut next = None;
+            for j in 1..K {
+                let mut high = load(t, &wide[i + j + 1]);
+                multiply_tile(&mut low, &mut high, &q, &load(t, &self.m[j]));
+                if j == 1 {
+                    next = Some(low);
+                } else {
+                    store(low, &mut wide[i + j]);
+                }
+                low = high;
+            }
+            store(low, &mut wide[i + K]);
+            low = next.unwrap_or(low);
+        }
+        let mask = t.splat(MASK52);
+        let mut carry = t.zero();
+        for i in 0..K {
+            let group = if i == 0 { low } else { load(t, &wide[K + i]) };
+            for j in 0..5 {
+                let sum = group[j] + carry;
+                carry = sum.shr::<52>();
+                (sum & mask).store(&mut out[i][j]);
+            }
+        }
+    }
+
+    /// Subtracts m where the value, below 2m, is not below m.
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
+    fn reduce_once(&self, t: Ifma, a: &mut [Group; K]) {
+        let mut difference = [ZERO; K];
+        let mut borrow = t.zero();
+        let mask = t.splat(MASK52);
+        for i in 0..K {
+            for j in 0..5 {
+                let limb = t.load(&a[i][j].0) - t.load(&self.m[i][j].0) + borrow;
+                borrow = limb.sar::<52>();
+                (limb & mask).store(&mut difference[i][j]);
+            }
+        }
+        let below = borrow.is_negative();
+        for i in 0..K {
+            for j in 0..5 {
+                let (value, reduced) = (t.load(&a[i][j].0), t.load(&difference[i][j].0));
+                reduced.select(below, value).store(&mut a[i][j]);
+            }
+        }
+        wipe(difference.as_flattened_mut());
+    }
+}
+
+/// Puts a number of 64-bit limbs into one lane.
+pub(crate) fn put<const K: usize>(number: &mut [Group; K], lane: usize, value: &[u64]) {
+    for (i, limb) in number.as_flattened_mut().iter_mut().enumerate() {
+        let (word, shift) = (52 * i / 64, 52 * i % 64);
+        let low = value.get(word).map_or(0, |word| word >> shift);
+        // Two shifts, because one by 64 would overflow.
+        let high = value.get(word + 1).map_or(0, |word| word << 1 << (63 - shift));
+        limb.0[lane] = (low | high) & MASK52;
+    }
+}
+
+/// Takes a number of 64-bit limbs out of one lane.
+pub(crate) fn get<const K: usize>(number: &[Group; K], lane: usize, value: &mut [u64]) {
+    value.fill(0);
+    for (i, limb) in number.as_flattened().iter().enumerate() {
+        let (word, shift) = (52 * i / 64, 52 * i % 64);
+        if let Some(low) = value.get_mut(word) {
+            *low |= limb.0[lane] << shift;
+        }
+        if let Some(high) = value.get_mut(word + 1) {
+            *high |= limb.0[lane] >> 1 >> (63 - shift);
+        }
+    }
+}
