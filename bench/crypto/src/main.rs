@@ -72,7 +72,8 @@ fn print_operation(operation: &str, rows: &[Row]) {
     println!("{operation}");
     let base = |peer: &str| rows.iter().find(|row| row.peer == peer).map(|row| row.median);
     for row in rows {
-        let ratio = |peer| base(peer).map_or(String::new(), |base| format!("{:>7.2}x {peer}", row.median / base));
+        let ratio =
+            |peer| base(peer).map_or(String::new(), |base| format!("{:>7.2}x {peer}", row.median / base));
         println!(
             "  {:<12} {:>9.0} /s  ({:.0} to {:.0})  {:>8.2} us {} {}",
             row.peer,

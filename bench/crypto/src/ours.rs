@@ -54,9 +54,7 @@ fn agree(group: Group) -> Make {
 
 fn respond(group: Group) -> Make {
     let peer = share(group);
-    Box::new(move |random| {
-        Work::KeyExchange(KeyExchange::Respond { seed: draw(random), peer: peer.clone() })
-    })
+    Box::new(move |random| Work::KeyExchange(KeyExchange::Respond { seed: draw(random), peer: peer.clone() }))
 }
 
 fn sign(key: &[u8], scheme: Scheme) -> Make {
