@@ -46,6 +46,23 @@ impl Ifma {
     }
 }
 
+/// Proof that BMI2 (MULX) can be executed; it uses no state that an operating system would have to save.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+pub(crate) struct Bmi2(());
+
+#[cfg(target_arch = "x86_64")]
+impl Bmi2 {
+    /// Asks the CPU the first time, and then the answer it left.
+    #[inline(always)]
+    pub(crate) fn get() -> Option<Self> {
+        bmi2::get().then_some(Self(()))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+cpufeatures::new!(bmi2, "bmi2");
+
 /// The state components that the operating system saves. Only after CPUID showed OSXSAVE.
 #[cfg(target_arch = "x86_64")]
 fn xcr0() -> u32 {

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The field of P-256: integers modulo p = 2^256 − 2^224 + 2^192 + 2^96 − 1.
 
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
 use zeroize::Zeroize;
 
+#[cfg(target_arch = "x86_64")]
+use crate::cpu::Bmi2;
 use crate::ct;
 use crate::inversion::{self, Modulus};
 use crate::limbs::{self, Limbs};
@@ -46,6 +51,14 @@ impl Element {
 
     #[inline(always)]
     pub(crate) fn add(&self, other: &Self) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        return Self(x86_64::add(&self.0, &other.0));
+        #[cfg(not(target_arch = "x86_64"))]
+        self.portable_add(other)
+    }
+
+    #[cfg(any(test, not(target_arch = "x86_64")))]
+    fn portable_add(&self, other: &Self) -> Self {
         let (sum, carry) = limbs::add(&self.0, &other.0);
         Self(limbs::reduce_once(&sum, u64::from(carry), &P.limbs))
     }
@@ -57,9 +70,26 @@ impl Element {
 
     #[inline(always)]
     pub(crate) fn sub(&self, other: &Self) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        return Self(x86_64::sub(&self.0, &other.0));
+        #[cfg(not(target_arch = "x86_64"))]
+        self.portable_sub(other)
+    }
+
+    #[cfg(any(test, not(target_arch = "x86_64")))]
+    fn portable_sub(&self, other: &Self) -> Self {
         let (difference, borrow) = limbs::sub(&self.0, &other.0);
         let (difference, _) = limbs::add(&difference, &limbs::and(&P.limbs, ct::mask(borrow)));
         Self(difference)
+    }
+
+    /// self/2
+    #[inline(always)]
+    pub(crate) fn halve(&self) -> Self {
+        // The sum is even: self, or self + p.
+        let odd = ct::mask_low_bit(self.0[0]);
+        let ([a, b, c, d], carry) = limbs::add(&self.0, &limbs::and(&P.limbs, odd));
+        Self([a >> 1 | b << 63, b >> 1 | c << 63, c >> 1 | d << 63, d >> 1 | u64::from(carry) << 63])
     }
 
     #[inline(always)]
@@ -69,6 +99,24 @@ impl Element {
 
     #[inline(always)]
     pub(crate) fn mul(&self, other: &Self) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(token) = Bmi2::get() {
+            return Self(x86_64::mul(token, &self.0, &other.0));
+        }
+        self.portable_mul(other)
+    }
+
+    #[inline(always)]
+    pub(crate) fn square(&self) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(token) = Bmi2::get() {
+            return Self(x86_64::square(token, &self.0));
+        }
+        self.portable_mul(self)
+    }
+
+    #[inline(never)]
+    fn portable_mul(&self, other: &Self) -> Self {
         let (a, b) = (&self.0, &other.0);
         let mut t = [0; 8];
         for i in 0..4 {
@@ -79,11 +127,6 @@ impl Element {
             t[i + 4] = carry;
         }
         reduce(t)
-    }
-
-    #[inline(always)]
-    pub(crate) fn square(&self) -> Self {
-        self.mul(self)
     }
 
     /// `yes` where `mask` is ones, `no` where it is zeros.
@@ -128,4 +171,70 @@ fn reduce(t: [u64; 8]) -> Element {
     }
     let (sum, carry) = limbs::add(&[t0, t1, t2, t3], &[t4, t5, t6, t7]);
     Element(limbs::reduce_once(&sum, u64::from(carry), &P.limbs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Limbs near the edges of carries and of the modulus, in all combinations: 4,096 elements below p.
+    fn elements() -> impl Iterator<Item = Element> {
+        const EDGES: [u64; 8] =
+            [0, 1, 2, 0xffff_ffff, 0x1_0000_0000, 0xffff_ffff_0000_0000, u64::MAX - 1, u64::MAX];
+        (0..8_usize.pow(4))
+            .map(|n| [EDGES[n % 8], EDGES[n / 8 % 8], EDGES[n / 64 % 8], EDGES[n / 512]])
+            .filter(|limbs| limbs::sub(limbs, &P.limbs).1)
+            .map(Element)
+    }
+
+    /// The sum of shifted copies: multiplication that shares nothing with the fast one but addition.
+    fn slow_mul(a: &Element, b: &Element) -> Element {
+        let mut product = Element::ZERO;
+        for bit in (0..256).rev() {
+            product = product.double();
+            if limbs::bits_from(&b.0, bit) & 1 == 1 {
+                product = product.add(a);
+            }
+        }
+        product
+    }
+
+    #[test]
+    fn products_agree_with_repeated_addition() {
+        let all: Vec<_> = elements().collect();
+        for (i, a) in all.iter().enumerate().step_by(5) {
+            let b = &all[i * 7919 % all.len()];
+            assert_eq!(slow_mul(&a.mul(b), &Element::ONE), slow_mul(a, b));
+            assert_eq!(slow_mul(&a.square(), &Element::ONE), slow_mul(a, a));
+        }
+    }
+
+    #[test]
+    fn all_products_agree() {
+        let all: Vec<_> = elements().collect();
+        for (i, a) in all.iter().enumerate() {
+            assert_eq!(a.square(), a.portable_mul(a));
+            for b in all.iter().skip(i % 61).step_by(61) {
+                assert_eq!(a.mul(b), a.portable_mul(b));
+            }
+        }
+    }
+
+    #[test]
+    fn sums_and_inverses() {
+        let all: Vec<_> = elements().collect();
+        for (i, a) in all.iter().enumerate() {
+            let b = &all[i * 7919 % all.len()];
+            assert_eq!(a.add(b).sub(b), *a);
+            assert_eq!(a.add(b), a.portable_add(b));
+            assert_eq!(a.sub(b), a.portable_sub(b));
+            assert_eq!(a.sub(b), b.sub(a).neg());
+            assert_eq!(a.halve().double(), *a);
+            assert_eq!(a.double().halve(), *a);
+            assert!(limbs::sub(&a.add(b).0, &P.limbs).1 && limbs::sub(&a.sub(b).0, &P.limbs).1);
+            let one = if a.mask_zero() == 0 { Element::ONE } else { Element::ZERO };
+            assert_eq!(a.mul(&a.invert()), one);
+            assert_eq!(Element::from_be_bytes(&limbs::to_be_bytes(&a.to_limbs())), Some(*a));
+        }
+    }
 }

@@ -53,9 +53,7 @@ pub(crate) fn multiply(k: &Scalar, point: &Affine) -> Jacobian {
     let multiples = odd_multiples(&Jacobian::from(*point));
     let mut sum = select_multiple(&multiples, top_digit::<WINDOW>(&odd, TOP_WINDOW));
     for window in (0..TOP_WINDOW).rev() {
-        for _ in 0..WINDOW {
-            sum = sum.double();
-        }
+        sum = sum.double_times(WINDOW);
         let addend = select_multiple(&multiples, digit::<WINDOW>(&odd, window));
         sum = if window == 0 { sum.add(&addend) } else { sum.add_different(&addend) };
     }

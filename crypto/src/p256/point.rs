@@ -52,19 +52,32 @@ impl Affine {
 }
 
 impl Jacobian {
-    /// 2·self (dbl-2001-b of the Explicit-Formulas Database: 3 M + 5 S).
+    /// 2·self.
     pub(crate) fn double(&self) -> Self {
-        let delta = self.z.square();
-        let gamma = self.y.square();
-        let beta = self.x.mul(&gamma);
-        let product = self.x.sub(&delta).mul(&self.x.add(&delta));
-        let alpha = product.double().add(&product);
-        let beta4 = beta.double().double();
-        let x = alpha.square().sub(&beta4.double());
-        let z = self.y.add(&self.z).square().sub(&gamma).sub(&delta);
-        let gamma2 = gamma.square().double();
-        let y = alpha.mul(&beta4.sub(&x)).sub(&gamma2.double().double());
-        Self { x, y, z }
+        self.double_times(1)
+    }
+
+    /// 2^times·self (Hankerson, Menezes, Vanstone, "Guide to Elliptic Curve Cryptography", algorithm 3.23):
+    /// 4 M + 4 S each, and 2 S.
+    #[inline(always)]
+    pub(crate) fn double_times(&self, times: usize) -> Self {
+        // Invariants: y = 2·Y, w = Z⁴.
+        let (mut x, mut y, mut z) = (self.x, self.y.double(), self.z);
+        let mut w = z.square().square();
+        for doubling in 1..=times {
+            let y_squared = y.square();
+            let difference = x.square().sub(&w);
+            let b = x.mul(&y_squared);
+            let a = difference.double().add(&difference);
+            z = z.mul(&y);
+            let y_fourth = y_squared.square();
+            x = a.square().sub(&b.double());
+            if doubling < times {
+                w = w.mul(&y_fourth);
+            }
+            y = a.mul(&b.sub(&x)).double().sub(&y_fourth);
+        }
+        Self { x, y: y.halve(), z }
     }
 
     /// self + other, and the mask of self = other, in which case the sum is wrong (Z = 0).
