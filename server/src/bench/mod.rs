@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `ttls bench`: a load generator for TLS servers that costs less than the server it loads.
+
+mod client;
+mod connection;
+mod histogram;
+mod load;
+mod options;
+mod report;
+mod response;
+
+use client::{Offer, Profile};
+use connection::Plan;
+use load::{Amount, Load, Outcome, Void};
+use options::{HELP, Mode, Options};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
+use std::ffi::OsString;
+use std::io::{IsTerminal as _, stderr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Runs `ttls bench` with the arguments that follow the word `bench`.
+///
+/// Exits with 0 when the run has a result, even one with failed connections; with 1 when it is void: the
+/// server answered something false, or nothing succeeded; with 2 when the arguments are wrong.
+pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let options = match Options::parse(arguments) {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("ttls bench: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match measure(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ttls bench: {}: {error}", options.address);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(options: &Options) -> Result<(), String> {
+    raise_file_limit(options)?;
+    let mut plan = plan(options).map_err(|fault| connection::Failure::from(fault).to_string())?;
+    if options.resume {
+        let session = first_session(&mut plan, options)?;
+        if let Some(offer) = &mut plan.offer {
+            offer.resume(session).map_err(|fault| connection::Failure::from(fault).to_string())?;
+        }
+    }
+    let show_progress = options.progress || stderr().is_terminal();
+    let before = cpu_time();
+    let load = Load::new(&plan, amount(options)).map_err(explain)?;
+    let outcome = load
+        .run(|outcome, elapsed| {
+            if options.mode == Mode::Idle && outcome.holding == options.connections {
+                eprintln!("holding {} connections", outcome.holding);
+            } else if show_progress {
+                eprintln!("{}", report::progress(outcome, options, elapsed));
+            }
+        })
+        .map_err(explain)?;
+    publish(&outcome, options, cpu_time().saturating_sub(before))
+}
+
+fn publish(outcome: &Outcome, options: &Options, client_cpu: Duration) -> Result<(), String> {
+    let json = || format!("{:#}\n", report::json(outcome, options, client_cpu));
+    match &options.json {
+        Some(path) if path.as_os_str() == "-" => print!("{}", json()),
+        Some(path) => {
+            std::fs::write(path, json()).map_err(|error| format!("{}: {error}", path.display()))?;
+            print!("{}", report::table(outcome, options, client_cpu));
+        }
+        None => print!("{}", report::table(outcome, options, client_cpu)),
+    }
+    Ok(())
+}
+
+fn plan(options: &Options) -> Result<Plan, client::Fault> {
+    let profile = options.version.map(|version| Profile {
+        version,
+        group: options.group,
+        cipher: options.cipher,
+        signature: options.signature,
+        name: options.name.clone(),
+    });
+    let close = if options.mode == Mode::KeepAlive { "" } else { "Connection: close\r\n" };
+    let host = options.name.clone().unwrap_or_else(|| options.address.ip().to_string());
+    Ok(Plan {
+        address: options.address,
+        mode: options.mode,
+        offer: profile.map(Offer::new).transpose()?,
+        request: format!("GET {} HTTP/1.1\r\nHost: {host}\r\n{close}\r\n", options.path).into_bytes(),
+        want_ticket: false,
+    })
+}
+
+fn amount(options: &Options) -> Amount {
+    Amount {
+        connections: if options.rate.is_some() { options.max_open } else { options.connections },
+        rate: options.rate,
+        duration: options.duration,
+        count: options.count,
+        timeout: options.timeout,
+        verify: options.verify,
+    }
+}
+
+/// Makes one full handshake with a request, whose session the others resume: a server may send its tickets
+/// right after the handshake or with its first response.
+fn first_session(plan: &mut Plan, options: &Options) -> Result<client::Session, String> {
+    let request = format!("GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", options.path);
+    let mode = std::mem::replace(&mut plan.mode, Mode::Request);
+    let request = std::mem::replace(&mut plan.request, request.into_bytes());
+    plan.want_ticket = true;
+    let amount = Amount { connections: 1, count: Some(1), rate: None, verify: 1, ..amount(options) };
+    let outcome = Load::new(plan, amount).and_then(|load| load.run(|_, _| ())).map_err(explain)?;
+    plan.want_ticket = false;
+    plan.mode = mode;
+    plan.request = request;
+    outcome.session.ok_or_else(|| {
+        let why = outcome.failures.into_keys().next().unwrap_or_else(|| "it sent no ticket".to_owned());
+        format!("no session to resume: {why}")
+    })
+}
+
+fn explain(void: Void) -> String {
+    match void {
+        Void::System(error) => error.to_string(),
+        Void::Wrong(what) => format!("{what}: the run is void"),
+        Void::Hopeless(why) => format!("no connection succeeds: {why}"),
+    }
+}
+
+/// CPU time of this process.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+/// Makes room for as many sockets as the options allow.
+fn raise_file_limit(options: &Options) -> Result<(), String> {
+    /// Standard streams, epoll and what libraries keep open.
+    const OTHERS: u64 = 32;
+    let wanted = amount(options).connections as u64 + OTHERS;
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= wanted) {
+        return Ok(());
+    }
+    let maximum = limit.maximum.map(|maximum| maximum.max(wanted));
+    // Root may raise the maximum too; others up to it.
+    setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }).map_err(|_| {
+        format!("{wanted} file descriptors are needed and not allowed: raise the limit (ulimit -n)")
+    })
+}
