@@ -1,5 +1,5 @@
 # `make run` and `make test` are all most people need.
-.PHONY: help run test tools style build test-rust bench-crypto
+.PHONY: help run test tools style build test-rust bench-crypto bench-handshake
 
 help:
 	@echo "make run   build ttls and start its demo (ends with Ctrl-C)"
@@ -29,3 +29,8 @@ test-rust:
 # Operations per second of one core beside aws-lc-rs and OpenSSL; about two minutes, ends with target/bench/crypto.json.
 bench-crypto:
 	bench/crypto/run
+
+# `ttls serve` beside nginx, HAProxy, hitch and rustls: about ten minutes on two idle cores. BENCHMARKS.md explains it.
+# BENCH='--rounds 1 --cases tls13-psk' measures less.
+bench-handshake:
+	bench/handshake/run $(BENCH)

@@ -12,7 +12,8 @@ use rustix::event::{Timespec, epoll};
 use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, Instant};
-use ttls_crypto::job::{Failed, Output};
+use ttls_crypto::batch::{Engine, Item};
+use ttls_crypto::cpu::{Choice, Cpu};
 
 /// Bytes received at once: 16 of the longest records.
 const SCRATCH: usize = 256 * 1024;
@@ -147,6 +148,9 @@ pub(super) struct Load<'p> {
     slots: Vec<Connection>,
     free: Vec<usize>,
     agreements: Vec<(usize, Agreement)>,
+    /// Empty but while the agreements are computed.
+    items: Vec<Item<'static>>,
+    engine: Box<Engine>,
     news: Vec<News>,
     scratch: Vec<u8>,
     fresh: Fresh,
@@ -165,6 +169,8 @@ impl<'p> Load<'p> {
             slots: Vec::new(),
             free: Vec::new(),
             agreements: Vec::new(),
+            items: Vec::new(),
+            engine: Box::new(Engine::new(Cpu::detect(Choice::Best).unwrap_or(Cpu::Scalar))),
             news: Vec::new(),
             scratch: vec![0; SCRATCH],
             fresh: Fresh(u64::from_ne_bytes(seed)),
@@ -323,20 +329,20 @@ impl<'p> Load<'p> {
         self.settle(slot, result)
     }
 
-    /// Computes the agreements that are due, and those that follow from them.
+    /// Computes the agreements that are due.
     fn agree(&mut self) -> Result<(), Void> {
-        while !self.agreements.is_empty() {
-            let due = core::mem::take(&mut self.agreements);
-            let (slots, agreements): (Vec<usize>, Vec<Agreement>) = due.into_iter().unzip();
-            for (slot, done) in slots.into_iter().zip(compute(agreements)) {
-                let connection = &mut self.slots[slot];
-                let result = match agreed(done) {
-                    Ok(shared) => connection.agreed(self.plan, &shared, &mut self.scratch, &mut self.news),
-                    Err(fault) => Err(fault.into()),
-                };
-                self.settle(slot, result)?;
-            }
+        self.items.extend(self.agreements.iter().map(|(_, agreement)| Item::new(agreement.work())));
+        self.engine.run(&mut self.items);
+        let (mut items, mut agreements) =
+            (core::mem::take(&mut self.items), core::mem::take(&mut self.agreements));
+        for ((slot, _), item) in agreements.drain(..).zip(items.drain(..)) {
+            let result = match agreed(item.result) {
+                Ok(shared) => self.slots[slot].agreed(self.plan, &shared, &mut self.scratch, &mut self.news),
+                Err(fault) => Err(fault.into()),
+            };
+            self.settle(slot, result)?;
         }
+        (self.items, self.agreements) = (items, agreements);
         Ok(())
     }
 
@@ -417,9 +423,4 @@ impl<'p> Load<'p> {
         let nanoseconds = if busy { 0 } else { 20_000_000 };
         Timespec { tv_sec: 0, tv_nsec: nanoseconds }
     }
-}
-
-/// Computes each agreement.
-fn compute(agreements: Vec<Agreement>) -> Vec<Result<Output, Failed>> {
-    agreements.into_iter().map(|agreement| agreement.work().run()).collect()
 }

@@ -74,19 +74,19 @@ enum Point {
 
 impl Agreement {
     /// The agreement as work, which is much larger: it has room for every group's share.
-    pub(in crate::bench) fn work(self) -> Work<'static> {
+    pub(in crate::bench) fn work(&self) -> Work<'static> {
         let peer = match self.point {
             Point::X25519(point) => PeerShare::X25519(point),
             Point::Secp256r1(point) => PeerShare::Secp256r1(point),
         };
-        Work::KeyExchange(KeyExchange::Agree { private: self.private, peer })
+        Work::KeyExchange(KeyExchange::Agree { private: self.private.clone(), peer })
     }
 }
 
 /// The secret that an [`Agreement`] gave.
-pub(in crate::bench) fn agreed(done: Result<Output, Failed>) -> Result<SharedSecret, Fault> {
+pub(in crate::bench) fn agreed(done: Option<Result<Output, Failed>>) -> Result<SharedSecret, Fault> {
     match done {
-        Ok(Output::Agreed(shared)) => Ok(shared),
+        Some(Ok(Output::Agreed(shared))) => Ok(shared),
         _ => Err(Fault::Wrong("the server's key share is not a point of the curve")),
     }
 }
