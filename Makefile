@@ -5,6 +5,7 @@ help:
 	@echo "make run   build ttls and start its demo (ends with Ctrl-C)"
 	@echo "make test  everything: style, unit tests, real clients, bad input, floods"
 	@echo "make bench-crypto  public-key operations beside aws-lc-rs and OpenSSL"
+	@echo "make bench-handshake  servers side by side: nginx, HAProxy, hitch, rustls"
 
 run:
 	cargo run --release --bin ttls -- serve --demo

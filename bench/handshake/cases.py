@@ -8,6 +8,11 @@ TERMINATING = ["ttls", "ttls-scalar", "nginx", "haproxy", "hitch", "rustls"]
 REQUESTS = ["ttls", "nginx", "rustls", "haproxy", "ttls-proxy", "nginx-proxy", "hitch", "nginx-plain"]
 
 
+# The server names that loads ask for.
+NAME = "bench.example"
+BULK = "bulk.bench.example"
+
+
 @dataclass
 class Case:
     """A load whose cost in CPU time is measured."""
@@ -23,23 +28,23 @@ class Case:
 
 THROUGHPUT = [
     Case("tls13-x25519-ecdsa", "TLS 1.3 full, X25519, ECDSA P-256",
-         ["--tls", "1.3", "--signature", "ecdsa", "--connections", "256"]),
+         ["--name", NAME, "--tls", "1.3", "--signature", "ecdsa", "--connections", "256"]),
     Case("tls13-x25519mlkem768-ecdsa", "TLS 1.3 full, X25519MLKEM768, ECDSA P-256",
-         ["--tls", "1.3", "--signature", "ecdsa", "--group", "x25519mlkem768", "--connections", "256"]),
+         ["--name", NAME, "--tls", "1.3", "--signature", "ecdsa", "--group", "x25519mlkem768", "--connections", "256"]),
     Case("tls13-x25519-rsa2048", "TLS 1.3 full, X25519, RSA-2048",
-         ["--tls", "1.3", "--signature", "rsa", "--connections", "256"]),
+         ["--name", NAME, "--tls", "1.3", "--signature", "rsa", "--connections", "256"]),
     Case("tls12-x25519-ecdsa", "TLS 1.2 full, X25519, ECDSA P-256",
-         ["--tls", "1.2", "--signature", "ecdsa", "--connections", "256"]),
+         ["--name", NAME, "--tls", "1.2", "--signature", "ecdsa", "--connections", "256"]),
     Case("tls13-psk", "TLS 1.3 resumed, PSK with X25519",
-         ["--tls", "1.3", "--signature", "ecdsa", "--resume", "--connections", "256"]),
+         ["--name", NAME, "--tls", "1.3", "--signature", "ecdsa", "--resume", "--connections", "256"]),
     Case("tls12-ticket", "TLS 1.2 resumed, ticket",
-         ["--tls", "1.2", "--signature", "ecdsa", "--resume", "--connections", "256"]),
+         ["--name", NAME, "--tls", "1.2", "--signature", "ecdsa", "--resume", "--connections", "256"]),
     Case("request-1k", "New connection, TLS 1.3, one response of 1 KiB",
-         ["--tls", "1.3", "--signature", "ecdsa", "--mode", "request", "--connections", "256"], REQUESTS),
+         ["--name", NAME, "--tls", "1.3", "--signature", "ecdsa", "--mode", "request", "--connections", "256"], REQUESTS),
     Case("keepalive-1k", "Responses of 1 KiB on 32 kept connections",
-         ["--tls", "1.3", "--signature", "ecdsa", "--mode", "keepalive", "--connections", "32"], REQUESTS),
+         ["--name", NAME, "--tls", "1.3", "--signature", "ecdsa", "--mode", "keepalive", "--connections", "32"], REQUESTS),
     Case("bulk-100m", "Download of 100 MB, AES-128-GCM: CPU seconds per GB",
-         ["--tls", "1.3", "--signature", "ecdsa", "--mode", "request", "--name", "bulk.bench.example", "--path", "/100m", "--connections", "2",
+         ["--name", BULK, "--tls", "1.3", "--signature", "ecdsa", "--mode", "request", "--path", "/100m", "--connections", "2",
           "--count", "6"], REQUESTS, unit="GB", seconds=60),
 ]
 

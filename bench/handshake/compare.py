@@ -121,7 +121,7 @@ class Bench:
         load = [*strip_tls(load), *tls] if peer.plain else load
         with tempfile.NamedTemporaryFile(dir=self.work, suffix=".json") as result:
             command = ["taskset", "-c", str(self.arguments.load_core), os.environ["TTLS"], "bench",
-                       "--seconds", str(seconds), *load, "--json", result.name, f"127.0.0.1:{peer.port}"]
+                       "--seconds", str(seconds), *load, "--json", result.name, f"127.0.0.1:{peer.port_for(load)}"]
             pids = cpu.tree(peer.process.pid)
             before, modes = cpu.nanoseconds(pids), cpu.user_and_system(pids)
             done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -39,6 +39,10 @@ class Peer:
         self.core = core
         self.process = None
 
+    def port_for(self, load):
+        """Where this load goes."""
+        return self.port
+
     def command(self):
         """Writes what the server needs and returns its command line."""
         raise NotImplementedError
@@ -212,6 +216,11 @@ backend files
 class Hitch(Peer):
     name = "hitch"
     port = 21444
+    # It chooses among certificates by name only, so the RSA one listens elsewhere.
+    rsa_port = 21449
+
+    def port_for(self, load):
+        return self.rsa_port if "rsa" in load else self.port
 
     def command(self):
         configuration = self.directory / "hitch.conf"
@@ -220,10 +229,17 @@ class Hitch(Peer):
             (self.directory / f"{kind}.pem").write_text(bundle)
         user = 'user = "nobody"\ngroup = "nogroup"' if os.geteuid() == 0 else ""
         configuration.write_text(f"""
-frontend = "[127.0.0.1]:{self.port}"
+frontend = {{
+    host = "127.0.0.1"
+    port = "{self.port}"
+    pem-file = "{self.directory}/ecdsa.pem"
+}}
+frontend = {{
+    host = "127.0.0.1"
+    port = "{self.rsa_port}"
+    pem-file = "{self.directory}/rsa.pem"
+}}
 backend = "[127.0.0.1]:{BACKEND_PORT}"
-pem-file = "{self.directory}/rsa.pem"
-pem-file = "{self.directory}/ecdsa.pem"
 tls-protos = TLSv1.2 TLSv1.3
 ciphers = "{SUITES12}"
 ciphersuites = "{SUITES13}"

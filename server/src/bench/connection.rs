@@ -174,6 +174,16 @@ impl Connection {
         self.phase == Phase::Holding
     }
 
+    /// Whether the handshake is not yet done.
+    pub(super) fn is_in_handshake(&self) -> bool {
+        matches!(self.phase, Phase::Handshake | Phase::Agreeing)
+    }
+
+    /// How long ago the connection was due, or the request on it.
+    pub(super) fn waiting_since(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
+    }
+
     /// Whether bytes wait for the socket to take them.
     pub(super) const fn wants_to_send(&self) -> bool {
         !self.out.is_empty()

@@ -405,9 +405,9 @@ impl<'p> Load<'p> {
         for slot in 0..self.slots.len() {
             let connection = &self.slots[slot];
             if connection.is_open() && !connection.is_holding() && connection.deadline < now {
-                if self.amount.rate.is_some() {
+                if self.amount.rate.is_some() && connection.is_in_handshake() {
                     self.outcome.unfinished += 1;
-                    self.outcome.handshake_latency.record(self.amount.timeout);
+                    self.outcome.handshake_latency.record(connection.waiting_since(now));
                 }
                 self.fail(slot, Failure::TimedOut)?;
             }
