@@ -5,13 +5,25 @@
 mod bench;
 
 use std::process::ExitCode;
+use ttls_server::cli;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    match arguments.next() {
-        Some(command) if command == "bench" => bench::run(arguments),
+    let command = arguments.next();
+    match command.as_ref().and_then(|command| command.to_str()) {
+        Some("serve") => cli::serve(arguments),
+        Some("check") => cli::check(arguments),
+        Some("bench") => bench::run(arguments),
+        Some("--version" | "-V") => {
+            println!("ttls {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        Some("--help" | "-h" | "help") => {
+            print!("{}", cli::HELP);
+            ExitCode::SUCCESS
+        }
         _ => {
-            eprintln!("Usage: ttls bench [OPTIONS] HOST:PORT");
+            eprint!("{}", cli::HELP);
             ExitCode::from(2)
         }
     }

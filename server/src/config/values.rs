@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Values that the configuration writes as text: durations, sizes, addresses, names.
+
+use serde::de::{Deserialize, Deserializer, Error};
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Implements `Deserialize` of a string through `FromStr`, whose error is the operator's message.
+macro_rules! from_text {
+    ($($type:ty),*) => {$(
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+            }
+        }
+    )*};
+}
+
+from_text!(Time, Address, Backend, NamePattern, Version, Suite, Group, Protocol);
+
+/// A duration: `500ms`, `10s`, `5m`, `12h`, `7d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Time(pub Duration);
+
+impl FromStr for Time {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(digits);
+        let milliseconds = match unit {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => 0,
+        };
+        match number.parse::<u64>().ok().and_then(|n| n.checked_mul(milliseconds)) {
+            Some(ms) if milliseconds > 0 && ms <= 366 * 86_400_000 => Ok(Self(Duration::from_millis(ms))),
+            _ => Err(format!(
+                "`{text}` is not a duration: write \"500ms\", \"10s\", \"5m\", \"12h\" or \"7d\""
+            )),
+        }
+    }
+}
+
+/// A number of bytes: a bare number, or `64KiB`, `256MiB`, `1GiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub usize);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(digits);
+        let factor = match unit {
+            "" => 1,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            _ => 0,
+        };
+        match number.parse::<usize>().ok().and_then(|n| n.checked_mul(factor)) {
+            Some(bytes) if factor > 0 => Ok(Self(bytes)),
+            _ => Err(format!("`{text}` is not a size: write bytes, \"64KiB\", \"256MiB\" or \"1GiB\"")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Size;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of bytes or a string such as \"64KiB\"")
+            }
+            fn visit_i64<E: Error>(self, bytes: i64) -> Result<Size, E> {
+                usize::try_from(bytes).map(Size).map_err(|_| E::custom("a size is not negative"))
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Size, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// A numeric address and port to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Address(pub SocketAddr);
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| {
+            format!("`{text}` is not an address to listen on: write \"0.0.0.0:443\", \"127.0.0.1:8443\" or \"[::]:443\"")
+        })
+    }
+}
+
+/// Where decrypted connections go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// `HOST:PORT`
+    Tcp(String),
+    /// `unix:/path`
+    Unix(PathBuf),
+    /// `demo:`, a page showing the negotiated parameters
+    Demo,
+    /// `static:SIZE`, the same body for every request
+    Static(usize),
+}
+
+impl Backend {
+    /// Longest body of `static:`, in bytes.
+    pub const MAX_BODY: usize = 1 << 30;
+}
+
+impl FromStr for Backend {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "demo:" {
+            return Ok(Self::Demo);
+        }
+        if let Some(size) = text.strip_prefix("static:") {
+            let Size(bytes) = size.parse()?;
+            return match bytes {
+                0..=Self::MAX_BODY => Ok(Self::Static(bytes)),
+                _ => Err(format!("`{text}` is too large: at most static:1GiB")),
+            };
+        }
+        if let Some(path) = text.strip_prefix("unix:") {
+            // sun_path holds 108 bytes, the last one zero.
+            return match path.len() {
+                1..108 => Ok(Self::Unix(path.into())),
+                _ => Err(format!("`{text}`: a Unix socket's path has 1 to 107 bytes")),
+            };
+        }
+        let valid = text.rsplit_once(':').is_some_and(|(host, port)| {
+            let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+            let host_fits = match bare {
+                Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
+                None => !host.is_empty() && !host.contains(['/', ':', '[', ']']),
+            };
+            host_fits && port.parse::<u16>().is_ok_and(|port| port != 0)
+        });
+        if valid {
+            Ok(Self::Tcp(text.into()))
+        } else {
+            Err(format!(
+                "`{text}` is not a backend: write \"HOST:PORT\", \"[IPV6]:PORT\", \"unix:/path\", \"demo:\" or \"static:SIZE\""
+            ))
+        }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => f.write_str(address),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Demo => f.write_str("demo:"),
+            Self::Static(size) => write!(f, "static:{size}"),
+        }
+    }
+}
+
+/// A DNS name in lower case, whose first label may be `*`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct NamePattern(pub String);
+
+impl FromStr for NamePattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let rest = text.strip_prefix("*.").unwrap_or(text);
+        let label = |l: &str| {
+            (1..=63).contains(&l.len())
+                && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        };
+        if rest.len() > 253 || !rest.split('.').all(label) {
+            return Err(format!(
+                "`{text}` is not a server name: write \"example.com\" or \"*.example.com\", international names in their xn-- form"
+            ));
+        }
+        Ok(Self(text.to_ascii_lowercase()))
+    }
+}
+
+/// A protocol version: `1.2` or `1.3`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version(pub ttls::suite::Version);
+
+impl FromStr for Version {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "1.2" => Ok(Self(ttls::suite::Version::Tls12)),
+            "1.3" => Ok(Self(ttls::suite::Version::Tls13)),
+            _ => Err(format!("`{text}` is not a supported version: \"1.2\" and \"1.3\" are")),
+        }
+    }
+}
+
+/// A cipher suite by its IANA name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suite(pub ttls::suite::Suite);
+
+impl FromStr for Suite {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        ttls::suite::Suite::ALL.into_iter().find(|suite| suite.name() == text).map(Self).ok_or_else(|| {
+            let names: Vec<_> = ttls::suite::Suite::ALL.iter().map(|suite| suite.name()).collect();
+            format!("`{text}` is not a supported cipher suite: these are: {}", names.join(", "))
+        })
+    }
+}
+
+/// A key-exchange group by its registered name, in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group(pub ttls::suite::Group);
+
+impl FromStr for Group {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        use ttls::suite::Group::{Secp256r1, X25519, X25519MlKem768};
+        [X25519MlKem768, X25519, Secp256r1]
+            .into_iter()
+            .find(|&group| ttls::suite::group_name(group).eq_ignore_ascii_case(text))
+            .map(Self)
+            .ok_or_else(|| {
+                format!("`{text}` is not a supported group: X25519MLKEM768, x25519 and secp256r1 are")
+            })
+    }
+}
+
+/// An ALPN protocol name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Protocol(pub ttls::config::Protocol);
+
+impl FromStr for Protocol {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        ttls::config::Protocol::new(text.as_bytes())
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is not an ALPN protocol name of 1 to 32 bytes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error<T: FromStr<Err = String> + fmt::Debug>(text: &str) -> String {
+        text.parse::<T>().unwrap_err()
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!("250ms".parse(), Ok(Time(Duration::from_millis(250))));
+        assert_eq!("7d".parse(), Ok(Time(Duration::from_secs(604_800))));
+        assert_eq!("0s".parse(), Ok(Time(Duration::ZERO)));
+        for bad in ["", "10", "s", "10 s", "-1s", "1.5s", "1w", "99999999999999999999s", "400d"] {
+            assert!(error::<Time>(bad).contains("not a duration"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!("0".parse(), Ok(Size(0)));
+        assert_eq!("3MiB".parse(), Ok(Size(3 << 20)));
+        for bad in ["", "1MB", "KiB", "99999999999GiB", "-1"] {
+            assert!(error::<Size>(bad).contains("not a size"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn backends() {
+        assert_eq!("localhost:80".parse(), Ok(Backend::Tcp("localhost:80".into())));
+        assert_eq!("[::1]:80".parse(), Ok(Backend::Tcp("[::1]:80".into())));
+        assert_eq!("unix:/run/x".parse(), Ok(Backend::Unix("/run/x".into())));
+        assert_eq!("static:1KiB".parse(), Ok(Backend::Static(1024)));
+        for bad in ["", "localhost", "localhost:0", "localhost:http", ":80", "::1:80", "[x]:80", "/run/x"] {
+            assert!(error::<Backend>(bad).contains("not a backend"), "{bad}");
+        }
+        assert!(error::<Backend>("unix:").contains("1 to 107 bytes"));
+        assert!(error::<Backend>("static:2GiB").contains("too large"));
+    }
+
+    #[test]
+    fn names() {
+        assert_eq!("*.Example.COM".parse(), Ok(NamePattern("*.example.com".into())));
+        for bad in ["", "*", "*.", "a..b", "a.*.b", "exämple.com", "a.example.com."] {
+            assert!(error::<NamePattern>(bad).contains("not a server name"), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `ttls`: the TLS terminator and its tools.
+//!
+//! [`cli`] reads the command line, [`config`] the file, [`settings`] makes both ready, [`serve`] serves.
+#![forbid(unsafe_code)]
+
+pub mod certificates;
+pub mod cli;
+pub mod client_auth;
+pub mod config;
+pub mod demo;
+pub mod keylog;
+pub mod privileges;
+pub mod serve;
+pub mod settings;

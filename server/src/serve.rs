@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `ttls serve`: the supervisor of the workers.
+
+pub mod connection;
+pub mod context;
+pub mod http;
+pub mod jobs;
+pub mod listener;
+pub mod log;
+pub mod metrics;
+pub mod negotiation;
+pub mod outcome;
+pub mod page;
+pub mod pool;
+pub mod proxy_protocol;
+pub mod random;
+pub mod record_plan;
+pub mod relay;
+pub mod remote;
+pub mod scrape;
+pub mod slab;
+pub mod socket;
+pub mod sources;
+pub mod timers;
+pub mod worker;
+
+use crate::config::schema::Cpu as CpuName;
+use crate::config::{Error, Source};
+use crate::keylog::KeyLogFile;
+use crate::privileges;
+use crate::settings::{Fixed, Settings};
+use context::Shared;
+use log::{Log, Sink};
+use metrics::Counters;
+use rustix::fd::OwnedFd;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use sources::Sources;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc;
+use std::thread;
+use ttls_crypto::cpu::{Choice, Cpu};
+use worker::{Handle, Message, Parts, Worker, unix_time};
+
+/// Serves until SIGTERM, and drains.
+///
+/// # Errors
+/// What keeps it from starting.
+pub fn run(source: &Source, fixed: &Fixed, keylog: Option<&Path>) -> Result<(), Error> {
+    let mut warnings = Vec::new();
+    let settings = Arc::new(Settings::build(source, fixed, &mut warnings)?);
+    let cpu = choose_cpu(settings.cpu)?;
+    let keylog = match keylog {
+        None => None,
+        Some(path) => Some(
+            KeyLogFile::open(path)
+                .map_err(|e| Error::new(format!("--keylog {}: can not be opened: {e}", path.display())))?,
+        ),
+    };
+    raise_descriptor_limit();
+    let sink = open_sink(&settings)?;
+    let mut sockets: Vec<Vec<(SocketAddr, OwnedFd)>> = (0..settings.workers).map(|_| Vec::new()).collect();
+    let mut addresses = Vec::new();
+    for &address in &settings.listen {
+        addresses.push(bind_for_all(address, &settings, &mut sockets)?);
+    }
+    let scrape = match settings.metrics {
+        None => None,
+        Some(address) => Some(scrape::bind(address)?),
+    };
+    // From here on there are signals to look after and threads to come: the last moment to change the user.
+    privileges::drop_to(settings.user.as_deref(), settings.group.as_deref()).map_err(Error::new)?;
+    let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT])
+        .map_err(|e| Error::new(format!("signals can not be handled: {e}")))?;
+
+    let shared = Arc::new(Shared { connections: AtomicUsize::new(0), sources: sources(&settings) });
+    let mut counters = Vec::new();
+    let mut handles = Vec::new();
+    let mut threads = Vec::new();
+    for listeners in sockets {
+        let (sender, receiver) = mpsc::channel();
+        let wake = Arc::new(worker::wake_fd().map_err(system)?);
+        let own = Arc::new(Counters::default());
+        counters.push(Arc::clone(&own));
+        handles.push(Handle { sender, wake: Arc::clone(&wake) });
+        let parts = Parts {
+            settings: Arc::clone(&settings),
+            workers: settings.workers,
+            listeners,
+            receiver,
+            wake,
+            counters: own,
+            shared: Arc::clone(&shared),
+            sink: Arc::clone(&sink),
+            keylog: keylog.clone(),
+            cpu,
+        };
+        let start = move || match Worker::new(parts) {
+            Ok(worker) => worker.run(),
+            Err(error) => {
+                eprintln!("ttls: a worker can not start: {error}");
+                std::process::exit(1);
+            }
+        };
+        let name = format!("ttls-{}", threads.len());
+        threads.push(
+            thread::Builder::new().name(name).spawn(start).map_err(|e| Error::new(format!("thread: {e}")))?,
+        );
+    }
+    if let Some(listener) = scrape {
+        thread::spawn(move || scrape::serve(&listener, &counters));
+    }
+
+    let mut supervisor =
+        Supervisor { settings, handles, addresses, log: Log::new(sink, log_format(source), 0) };
+    for warning in &warnings {
+        supervisor.say("warn", "configuration", warning);
+    }
+    if keylog.is_some() {
+        supervisor.say("warn", "keylog", "the secrets of every connection are being written to a file");
+    }
+    supervisor.ready(fixed.demo.is_some(), cpu);
+    let done = signals.handle();
+    thread::spawn(move || {
+        for thread in threads {
+            let _ = thread.join();
+        }
+        done.close();
+    });
+    let mut draining = false;
+    for signal in &mut signals {
+        match signal {
+            SIGHUP if !draining => supervisor.reload(source, fixed),
+            SIGHUP => {}
+            _ if draining => {
+                supervisor.say("warn", "stop", "at once, on a second signal");
+                std::process::exit(1);
+            }
+            _ => {
+                draining = true;
+                supervisor.drain();
+            }
+        }
+    }
+    supervisor.say("info", "stop", "drained");
+    Ok(())
+}
+
+fn log_format(source: &Source) -> crate::config::schema::Format {
+    source.read().map_or(crate::config::schema::Format::Logfmt, |written| written.config.log.format)
+}
+
+fn sources(settings: &Settings) -> Sources {
+    let limits = &settings.limits;
+    Sources::new(limits.per_prefix, limits.ipv4_prefix, limits.ipv6_prefix)
+}
+
+fn system(error: rustix::io::Errno) -> Error {
+    Error::new(format!("system: {error}"))
+}
+
+fn open_sink(settings: &Settings) -> Result<Arc<Sink>, Error> {
+    let sink = Sink::open(settings.log_file.as_deref());
+    sink.map(Arc::new).map_err(|e| {
+        let path = settings.log_file.as_deref().unwrap_or(Path::new("standard error"));
+        Error::new(format!("log.file {}: can not be opened: {e}", path.display()))
+    })
+}
+
+/// Which code computes public-key work: as configured, as TTLS_CPU says, or the best there is.
+fn choose_cpu(configured: Option<CpuName>) -> Result<Cpu, Error> {
+    let choice = match (configured, std::env::var("TTLS_CPU")) {
+        (Some(CpuName::Best), _) => Choice::Best,
+        (Some(CpuName::Ifma), _) => Choice::Ifma,
+        (Some(CpuName::Scalar), _) => Choice::Scalar,
+        (None, Ok(name)) => Choice::from_name(&name)
+            .ok_or_else(|| Error::new(format!("TTLS_CPU={name}: it is best, ifma or scalar")))?,
+        (None, Err(_)) => Choice::Best,
+    };
+    Cpu::detect(choice).map_err(|missing| Error::new(format!("cpu: {missing}; use \"best\"")))
+}
+
+/// Two descriptors per connection are soon more than the usual soft limit.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
+/// Opens a listening socket for each worker. All get the same port, also where the kernel chooses it.
+fn bind_for_all(
+    address: SocketAddr,
+    settings: &Settings,
+    sockets: &mut [Vec<(SocketAddr, OwnedFd)>],
+) -> Result<SocketAddr, Error> {
+    let mut bound = address;
+    for worker in sockets {
+        let fd = listener::open(bound, &settings.listener)
+            .map_err(|e| Error::new(format!("listen {bound}: {e}{}", hint(e))))?;
+        if bound.port() == 0 {
+            let local = rustix::net::getsockname(&fd).map_err(system)?;
+            bound = local.try_into().map_err(|_| Error::new("listen: not an internet address"))?;
+        }
+        worker.push((address, fd));
+    }
+    Ok(bound)
+}
+
+fn hint(error: rustix::io::Errno) -> &'static str {
+    match error {
+        rustix::io::Errno::ACCESS => " (ports below 1024 need CAP_NET_BIND_SERVICE)",
+        rustix::io::Errno::ADDRINUSE => " (another program listens there)",
+        _ => "",
+    }
+}
+
+struct Supervisor {
+    settings: Arc<Settings>,
+    handles: Vec<Handle>,
+    /// As bound.
+    addresses: Vec<SocketAddr>,
+    log: Log,
+}
+
+impl Supervisor {
+    fn say(&mut self, level: &str, event: &str, message: &str) {
+        self.log.line(unix_time(), level, event).text("message", message).end();
+        self.log.flush();
+    }
+
+    fn ready(&mut self, demo: bool, cpu: Cpu) {
+        for &address in &self.addresses {
+            self.log
+                .line(unix_time(), "info", "listening")
+                .display("address", address)
+                .number("workers", self.handles.len() as u64)
+                .text("cpu", cpu.name())
+                .end();
+            self.log.flush();
+            if demo {
+                let host = match address.ip() {
+                    ip if ip.is_unspecified() => "localhost".to_owned(),
+                    std::net::IpAddr::V6(v6) => format!("[{v6}]"),
+                    ip => ip.to_string(),
+                };
+                println!("Try: curl -k https://{host}:{}/", address.port());
+            }
+        }
+    }
+
+    /// Everything new is built and bound before anything old goes.
+    fn reload(&mut self, source: &Source, fixed: &Fixed) {
+        match self.prepare(source, fixed) {
+            Ok(warnings) => {
+                for warning in &warnings {
+                    self.say("warn", "configuration", warning);
+                }
+                self.say("info", "reload", "done");
+            }
+            Err(error) => {
+                self.say("error", "reload", &format!("the old configuration stays: {error}"));
+            }
+        }
+    }
+
+    fn prepare(&mut self, source: &Source, fixed: &Fixed) -> Result<Vec<String>, Error> {
+        let mut warnings = Vec::new();
+        let settings = Arc::new(Settings::build(source, fixed, &mut warnings)?);
+        if settings.workers != self.settings.workers {
+            warnings.push("`workers` has changed: it takes effect at restart".into());
+        }
+        if settings.metrics != self.settings.metrics {
+            warnings.push("`metrics.listen` has changed: it takes effect at restart".into());
+        }
+        if settings.limits.connections > self.settings.limits.connections {
+            warnings.push("`limits.connections` has grown: it takes effect at restart".into());
+        }
+        let sink = open_sink(&settings)?;
+        let old = &self.settings.listen;
+        let mut sockets: Vec<Vec<(SocketAddr, OwnedFd)>> = self.handles.iter().map(|_| Vec::new()).collect();
+        for &address in settings.listen.iter().filter(|address| !old.contains(address)) {
+            bind_for_all(address, &settings, &mut sockets)?;
+        }
+        let retire: Vec<_> =
+            old.iter().filter(|address| !settings.listen.contains(address)).copied().collect();
+        self.log = Log::new(Arc::clone(&sink), settings.log.format, 0);
+        for (handle, add) in self.handles.iter().zip(sockets) {
+            handle.send(Message::Reload {
+                settings: Arc::clone(&settings),
+                sink: Arc::clone(&sink),
+                add,
+                retire: retire.clone(),
+            });
+        }
+        self.settings = settings;
+        Ok(warnings)
+    }
+
+    fn drain(&mut self) {
+        self.say("info", "drain", "no new connections");
+        for handle in &self.handles {
+            handle.send(Message::Drain(self.settings.timeouts.drain));
+        }
+    }
+}

@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One client's connection, from accept to its end.
+
+use super::context::{Active, Context, Fate};
+use super::negotiation::{Completed, Negotiation, Turn};
+use super::outcome::Outcome;
+use super::page::{Builtin, Content};
+use super::proxy_protocol::{self, MAX_WRITTEN};
+use super::relay::{Backend, Relay};
+use super::remote::Remote;
+use super::slab::Key;
+use super::socket::Socket;
+use super::sources::Place;
+use crate::config::schema::{Connections, ToBackend};
+use crate::settings::Target;
+use rustix::event::epoll::EventFlags;
+use rustix::fd::OwnedFd;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use ttls::alert::Alert;
+use ttls::suite::{Version, group_name};
+use ttls_crypto::job::{Failed, Output};
+
+/// Which of a connection's sockets an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The client's.
+    Client,
+    /// The backend's.
+    Backend,
+}
+
+/// The number by which events name a connection's socket.
+pub fn token(key: Key, side: Side) -> u64 {
+    u64::from(key.generation) << 32 | u64::from(key.id) << 1 | u64::from(side == Side::Backend)
+}
+
+/// Whose socket an event names.
+pub fn of_token(token: u64) -> (Key, Side) {
+    let side = if token & 1 == 0 { Side::Client } else { Side::Backend };
+    let [g3, g2, g1, g0, i3, i2, i1, i0] = token.to_be_bytes();
+    let id = u32::from_be_bytes([i3, i2, i1, i0]) >> 1;
+    (Key { id, generation: u32::from_be_bytes([g3, g2, g1, g0]) }, side)
+}
+
+/// A client's connection.
+pub struct Connection {
+    client: Socket,
+    stage: Stage,
+    /// The client's address, as the kernel or the PROXY header gives it.
+    peer: SocketAddr,
+    /// The address it connected to, if a PROXY header says so.
+    destination: Option<SocketAddr>,
+    place: Place,
+    active: Rc<Active>,
+    /// When it was accepted, and when a byte last came or went; [`Context::clock`].
+    accepted: u64,
+    moved: u64,
+    /// It is in one of the queues.
+    pub queued: bool,
+}
+
+enum Stage {
+    /// Nothing was received yet.
+    Silent,
+    Handshake(Box<Negotiation>),
+    Established(Box<Option<Relay>>),
+}
+
+impl Connection {
+    /// A connection just accepted. Its key comes when it has its slot.
+    pub fn new(fd: OwnedFd, peer: SocketAddr, place: Place, active: &Rc<Active>, cx: &Context) -> Self {
+        Self {
+            client: Socket::new(fd, 0),
+            stage: Stage::Silent,
+            peer,
+            destination: None,
+            place,
+            active: Rc::clone(active),
+            accepted: cx.clock,
+            moved: cx.clock,
+            queued: false,
+        }
+    }
+
+    /// Tells the connection its key.
+    pub fn set_key(&mut self, key: Key) {
+        self.client.set_token(token(key, Side::Client));
+    }
+
+    /// Whether the handshake is not complete.
+    pub const fn is_half_open(&self) -> bool {
+        !matches!(self.stage, Stage::Established(_))
+    }
+
+    /// Whether one of its directions is done.
+    pub fn is_closing(&self) -> bool {
+        matches!(&self.stage, Stage::Established(relay) if relay.as_ref().as_ref().is_some_and(Relay::is_closing))
+    }
+
+    /// Its place in the count of sources.
+    pub const fn place(&self) -> Place {
+        self.place
+    }
+
+    /// When it will have taken too long, on [`Context::clock`]; `None` if it may stay as it is.
+    pub fn deadline(&self) -> Option<u64> {
+        let timeouts = &self.active.settings.timeouts;
+        Some(match &self.stage {
+            Stage::Silent | Stage::Handshake(_) => self.accepted + timeouts.handshake,
+            Stage::Established(relay) => {
+                let relay = relay.as_ref().as_ref()?;
+                match &relay.backend {
+                    Backend::Remote(remote) if !remote.is_ready() => {
+                        self.accepted + relay.handshake_ms + timeouts.connect
+                    }
+                    _ if relay.is_closing() => self.moved + timeouts.close,
+                    _ if timeouts.idle == 0 => return None,
+                    _ => self.moved + timeouts.idle,
+                }
+            }
+        })
+    }
+
+    /// What its deadline means.
+    pub fn timeout(&self) -> Outcome {
+        match &self.stage {
+            Stage::Silent | Stage::Handshake(_) => Outcome::HandshakeTimeout,
+            Stage::Established(relay) => match relay.as_ref() {
+                Some(Relay { backend: Backend::Remote(remote), .. }) if !remote.is_ready() => {
+                    Outcome::BackendTimeout
+                }
+                Some(relay) if relay.is_closing() => Outcome::CloseTimeout,
+                _ => Outcome::IdleTimeout,
+            },
+        }
+    }
+
+    /// Takes note of an event.
+    ///
+    /// # Errors
+    /// The backend is not there.
+    pub fn event(&mut self, side: Side, flags: EventFlags) -> Result<(), Outcome> {
+        match (side, &mut self.stage) {
+            (Side::Client, _) => self.client.event(flags),
+            (Side::Backend, Stage::Established(relay)) => {
+                if let Some(Relay { backend: Backend::Remote(remote), session, .. }) = relay.as_mut() {
+                    let target = self.active.settings.routes.find(session.server_name.as_ref());
+                    remote.event(flags, target)?;
+                }
+            }
+            (Side::Backend, _) => {}
+        }
+        Ok(())
+    }
+
+    /// Does what can be done now.
+    pub fn turn(&mut self, cx: &mut Context, key: Key) -> Fate {
+        if let Stage::Silent = self.stage {
+            let Some(mut negotiation) = cx.negotiations.take() else { return Fate::End(Outcome::NoBuffer) };
+            negotiation.begin(&self.active);
+            self.stage = Stage::Handshake(negotiation);
+        }
+        let fate = match &mut self.stage {
+            Stage::Handshake(negotiation) => {
+                let turn = negotiation.turn(cx, key, &mut self.client, &self.active);
+                self.after(cx, key, turn)
+            }
+            _ => self.relay(cx),
+        };
+        if let (Fate::Wait, Stage::Handshake(negotiation)) = (fate, &self.stage)
+            && !negotiation.is_touched()
+        {
+            self.leave_stage(cx);
+        }
+        fate
+    }
+
+    /// Goes on with the result of a public-key job.
+    pub fn resume(&mut self, cx: &mut Context, key: Key, done: Result<Output, Failed>) -> Fate {
+        let Stage::Handshake(negotiation) = &mut self.stage else { return Fate::Wait };
+        let turn = negotiation.resume(cx, key, &mut self.client, &self.active, done);
+        self.after(cx, key, turn)
+    }
+
+    /// Makes sure that events come for what the connection waits for.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn watch(&mut self, cx: &Context) -> Result<(), Outcome> {
+        self.client.watch(&cx.epoll).map_err(Outcome::Local)?;
+        if let Stage::Established(relay) = &mut self.stage
+            && let Some(Relay { backend: Backend::Remote(remote), .. }) = relay.as_mut()
+        {
+            remote.watch(&cx.epoll).map_err(Outcome::Local)?;
+        }
+        Ok(())
+    }
+
+    fn after(&mut self, cx: &mut Context, key: Key, turn: Turn) -> Fate {
+        match turn {
+            Turn::Fate(fate) => fate,
+            Turn::Completed(completed) => match self.establish(cx, key, completed) {
+                Ok(()) => Fate::Serve,
+                Err(outcome) => Fate::End(outcome),
+            },
+        }
+    }
+
+    fn relay(&mut self, cx: &mut Context) -> Fate {
+        let Stage::Established(relay) = &mut self.stage else { return Fate::Wait };
+        let Some(relay) = relay.as_mut() else { return Fate::Wait };
+        self.moved = cx.clock;
+        relay.turn(cx, &mut self.client)
+    }
+
+    /// The handshake is complete: on to the backend.
+    fn establish(&mut self, cx: &mut Context, key: Key, completed: Completed) -> Result<(), Outcome> {
+        if let Stage::Handshake(negotiation) = &self.stage
+            && let Some((source, destination)) = negotiation.addresses
+        {
+            self.peer = source;
+            self.destination = Some(destination);
+        }
+        self.leave_stage(cx);
+        let session = &completed.established.session;
+        let counter = match (session.version, session.resumed) {
+            (Version::Tls13, false) => &cx.counters.full_tls13,
+            (Version::Tls13, true) => &cx.counters.resumed_tls13,
+            (Version::Tls12, false) => &cx.counters.full_tls12,
+            (Version::Tls12, true) => &cx.counters.resumed_tls12,
+        };
+        counter.add(1);
+        let settings = Rc::clone(&self.active);
+        let target = settings.settings.routes.find(session.server_name.as_ref());
+        let backend = match target {
+            Target::Demo => Ok(Backend::Builtin(Builtin::new(Content::Parameters))),
+            Target::Static(size) => Ok(Backend::Builtin(Builtin::new(Content::Bytes(*size)))),
+            Target::Tcp(..) | Target::Unix(..) => {
+                let header = self.proxy_header(&completed);
+                Remote::connect(target, token(key, Side::Backend), header).map(Backend::Remote)
+            }
+        };
+        let (backend, failed) = match backend {
+            Ok(backend) => (backend, None),
+            // The relay tells the client.
+            Err(outcome) => (Backend::Builtin(Builtin::new(Content::Bytes(0))), Some(outcome)),
+        };
+        let Some(mut place) = cx.relays.take() else {
+            for buffer in completed.received.into_iter().chain(completed.unsent.map(|(buffer, _)| buffer)) {
+                cx.buffers.put(buffer);
+            }
+            return Err(Outcome::NoBuffer);
+        };
+        *place = Some(Relay::new(completed, backend, cx.clock - self.accepted));
+        self.stage = Stage::Established(place);
+        match failed {
+            None => Ok(()),
+            Some(outcome) => Err(outcome),
+        }
+    }
+
+    fn proxy_header(&self, completed: &Completed) -> Option<(Box<[u8; MAX_WRITTEN]>, usize)> {
+        let to_backend = self.active.settings.proxy.to_backend;
+        if to_backend == ToBackend::Off {
+            return None;
+        }
+        let destination = self.destination.unwrap_or_else(|| {
+            let local = rustix::net::getsockname(self.client.fd()).ok().and_then(|a| a.try_into().ok());
+            local.unwrap_or(proxy_protocol::UNKNOWN)
+        });
+        let mut header = Box::new([0; MAX_WRITTEN]);
+        let len = if to_backend == ToBackend::V1 {
+            proxy_protocol::write_v1(self.peer, destination, &mut *header)
+        } else {
+            let session = &completed.established.session;
+            let identity = completed.verifier.as_ref().and_then(|verifier| verifier.identity());
+            let tls = proxy_protocol::Tls {
+                version: session.version.name(),
+                cipher: session.suite.openssl_name(),
+                alpn: session.alpn.as_ref().map(|alpn| alpn.as_bytes()),
+                server_name: session.server_name.as_ref().map(|name| name.as_str()),
+                client_verified: session.client_authenticated,
+                resumed: session.resumed,
+                client_cn: identity.and_then(|identity| identity.common_name.as_deref()),
+                client_subject: identity.map(|identity| identity.subject.as_str()),
+            };
+            proxy_protocol::write_v2(self.peer, destination, &tls, &mut *header)
+        };
+        Some((header, len))
+    }
+
+    /// Gives back what the present stage holds.
+    fn leave_stage(&mut self, cx: &mut Context) {
+        match std::mem::replace(&mut self.stage, Stage::Silent) {
+            Stage::Silent => {}
+            Stage::Handshake(mut negotiation) => {
+                negotiation.end(cx);
+                cx.negotiations.put(negotiation);
+            }
+            Stage::Established(mut place) => {
+                if let Some(mut relay) = place.take() {
+                    relay.release(cx);
+                }
+                cx.relays.put(place);
+            }
+        }
+    }
+
+    /// Says goodbye as far as that is possible, counts, logs, and gives everything back.
+    pub fn end(mut self, cx: &mut Context, outcome: Outcome) {
+        let outcome = match &mut self.stage {
+            Stage::Silent => outcome,
+            Stage::Handshake(negotiation) => {
+                match outcome {
+                    Outcome::HandshakeTimeout | Outcome::Drained => {
+                        negotiation.abort(Alert::USER_CANCELED, cx, &mut self.client);
+                    }
+                    Outcome::NoBuffer | Outcome::Local(_) => {
+                        negotiation.abort(Alert::INTERNAL_ERROR, cx, &mut self.client);
+                    }
+                    _ => {}
+                }
+                outcome
+            }
+            Stage::Established(relay) => match relay.as_mut() {
+                Some(relay) if outcome != Outcome::Ok => relay.end(cx, &mut self.client, outcome),
+                _ => outcome,
+            },
+        };
+        if let Outcome::Tls(_) | Outcome::BackendRefused(_) | Outcome::BackendTimeout | Outcome::NotHttp =
+            outcome
+        {
+            // Unread bytes would turn the close into a reset, which could overtake the alert.
+            self.client.shut_down();
+            self.client.discard();
+        }
+        self.count(cx, outcome);
+        self.log(cx, outcome);
+        self.leave_stage(cx);
+    }
+
+    fn count(&self, cx: &Context, outcome: Outcome) {
+        use ttls::error::Culprit;
+        let counters = &cx.counters;
+        if self.is_half_open() {
+            let counter = match outcome {
+                Outcome::Tls(error) => match error.culprit() {
+                    Culprit::Peer => &counters.failed_peer,
+                    Culprit::Mismatch => &counters.failed_mismatch,
+                    Culprit::Local => &counters.failed_local,
+                },
+                Outcome::NotProxy => &counters.failed_peer,
+                Outcome::HandshakeTimeout => &counters.failed_timeout,
+                Outcome::NoBuffer | Outcome::Local(_) => &counters.failed_local,
+                _ => &counters.failed_closed,
+            };
+            counter.add(1);
+        }
+        match outcome {
+            Outcome::Evicted => counters.evicted.add(1),
+            Outcome::IdleTimeout => counters.idle_timeouts.add(1),
+            Outcome::BackendRefused(_) | Outcome::BackendTimeout => counters.backend_failed.add(1),
+            _ => {}
+        }
+    }
+
+    fn log(&self, cx: &mut Context, outcome: Outcome) {
+        let log = &self.active.settings.log;
+        let wanted = match log.connections {
+            Connections::All => true,
+            Connections::Errors => !outcome.is_ok(),
+            Connections::Off => false,
+        };
+        if !wanted {
+            return;
+        }
+        let level = match outcome {
+            _ if outcome.is_ok() => "info",
+            _ if outcome.is_local() => "error",
+            _ => "warn",
+        };
+        let (now, ms) = (cx.now, cx.clock - self.accepted);
+        let line = if outcome.is_ok() {
+            Some(cx.log.line(now, level, "connection"))
+        } else {
+            cx.log.rated_line(now, level, "connection")
+        };
+        let Some(mut line) = line else { return };
+        line.display("peer", self.peer);
+        if let Stage::Established(relay) = &self.stage
+            && let Some(relay) = relay.as_ref()
+        {
+            let session = &relay.session;
+            line.some("server_name", session.server_name.as_ref().map(|name| name.as_str()))
+                .text("version", session.version.name())
+                .text("suite", session.suite.name())
+                .some("group", session.group.map(group_name))
+                .switch("resumed", session.resumed);
+            if let Some(alpn) = &session.alpn {
+                line.display("alpn", alpn.as_bytes().escape_ascii());
+            }
+            let identity = relay.verifier.as_ref().and_then(|verifier| verifier.identity());
+            if session.client_authenticated {
+                line.some("client", identity.map(|identity| identity.subject.as_str()));
+            }
+            line.text("backend", self.active.settings.routes.find(session.server_name.as_ref()).name())
+                .number("in", relay.bytes_in)
+                .number("out", relay.bytes_out)
+                .number("handshake_ms", relay.handshake_ms);
+        }
+        line.number("ms", ms).display("result", outcome).end();
+    }
+}

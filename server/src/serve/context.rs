@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a worker's connections share.
+
+use super::jobs::Jobs;
+use super::log::Log;
+use super::metrics::Counters;
+use super::negotiation::Negotiation;
+use super::pool::Pool;
+use super::random::Buffered;
+use super::relay::Relay;
+use super::slab::Key;
+use super::sources::Sources;
+use crate::client_auth::Verifier;
+use crate::keylog::KeyLogFile;
+use crate::settings::Settings;
+use rustix::fd::OwnedFd;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use ttls::Environment;
+use ttls::config::{ClientVerifier, KeyLog};
+use ttls::ticket::TicketKeys;
+
+/// Bytes of a record buffer: the longest record of TLS 1.2 (2^14 + 2048 + 5), rounded up.
+pub const BUFFER: usize = 18 * 1024 + 512;
+
+/// Storage for a record, a flight, or several small records.
+pub struct RecordBuffer(pub [u8; BUFFER]);
+
+impl RecordBuffer {
+    /// A zeroed buffer.
+    pub fn boxed() -> Box<Self> {
+        Box::new(Self([0; BUFFER]))
+    }
+}
+
+/// The settings as one worker uses them.
+pub struct Active {
+    /// Shared by all workers.
+    pub settings: Arc<Settings>,
+    /// This worker's ticket keys, which move on with time.
+    pub tickets: RefCell<Option<TicketKeys>>,
+}
+
+impl Active {
+    /// Prepares settings for a worker at `now` (Unix time in milliseconds).
+    pub fn new(settings: Arc<Settings>, now: u64) -> Rc<Self> {
+        // Secrets were found long enough when the settings were built.
+        let tickets = settings.tickets.as_ref().and_then(|secrets| secrets.keys(now).ok());
+        Rc::new(Self { settings, tickets: RefCell::new(tickets) })
+    }
+}
+
+/// What all workers share.
+pub struct Shared {
+    /// Connections of all workers.
+    pub connections: AtomicUsize,
+    /// Connections by source prefix.
+    pub sources: Sources,
+}
+
+/// What a worker's connections share.
+pub struct Context {
+    /// Where sockets are watched.
+    pub epoll: OwnedFd,
+    /// Record buffers.
+    pub buffers: Pool<RecordBuffer>,
+    /// Handshakes.
+    pub negotiations: Pool<Negotiation>,
+    /// Established connections.
+    pub relays: Pool<Option<Relay>>,
+    /// Randomness.
+    pub random: Buffered,
+    /// Log.
+    pub log: Log,
+    /// Counters.
+    pub counters: Arc<Counters>,
+    /// Secrets for debugging.
+    pub keylog: Option<KeyLogFile>,
+    /// Unix time in milliseconds, read once per sweep.
+    pub now: u64,
+    /// Milliseconds of a clock that never jumps, read once per sweep.
+    pub clock: u64,
+    /// Public-key work.
+    pub jobs: Jobs,
+    /// Connections in their handshake.
+    pub half_open: usize,
+    /// Handshakes with something to do.
+    pub pending: VecDeque<Key>,
+    /// Connections that wait for a buffer.
+    pub starved: VecDeque<Key>,
+    /// Connections that had more to do than one turn allows.
+    pub again: VecDeque<Key>,
+    /// The process is to end: built-in backends close after each response.
+    pub draining: bool,
+    /// Shared with the other workers.
+    pub shared: Arc<Shared>,
+}
+
+impl Context {
+    /// Calls `body` with the environment for the TLS core.
+    pub fn with_environment<R>(
+        &mut self,
+        active: &Active,
+        verifier: Option<&mut Verifier>,
+        body: impl FnOnce(&mut Environment<'_>) -> R,
+    ) -> R {
+        let tickets = active.tickets.borrow();
+        let mut environment = Environment {
+            policy: &active.settings.policy,
+            credentials: &active.settings.store,
+            clients: verifier.map(|verifier| verifier as &mut dyn ClientVerifier),
+            tickets: tickets.as_ref(),
+            random: &mut self.random,
+            now: self.now,
+            admission: None,
+            keylog: self.keylog.as_mut().map(|keylog| keylog as &mut dyn KeyLog),
+        };
+        body(&mut environment)
+    }
+}
+
+/// What a connection does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Waits for an event.
+    Wait,
+    /// Waits for its public-key job.
+    Job,
+    /// Goes on in the next sweep, after the others.
+    Again,
+    /// Waits for a buffer.
+    Starved,
+    /// Has become established: serve it.
+    Serve,
+    /// Ends.
+    End(super::outcome::Outcome),
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Listening sockets: each worker has its own for every address.
+
+use nix::sys::socket::setsockopt;
+use nix::{getsockopt_impl, setsockopt_impl, sockopt_impl};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+sockopt_impl!(
+    /// Accept a connection only when its first bytes are here, or so many seconds have passed (tcp(7)).
+    TcpDeferAccept, Both, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, libc::c_int
+);
+sockopt_impl!(
+    /// Length of the queue of fast-open requests (tcp(7)).
+    TcpFastOpen, Both, libc::IPPROTO_TCP, libc::TCP_FASTOPEN, libc::c_int
+);
+sockopt_impl!(
+    /// A classic BPF program that packets must pass (socket(7)).
+    AttachFilter, SetOnly, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, libc::sock_fprog
+);
+
+/// What listening sockets, and the connections they accept, have set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Length of the accept queue.
+    pub backlog: u16,
+    /// Idle time before probes; zero for none.
+    pub keepalive: Duration,
+    /// Accept data in SYN.
+    pub fast_open: bool,
+    /// Longest wait for a connection's first bytes.
+    pub defer: Duration,
+}
+
+/// Opens a listening socket. What is set on it, accepted connections inherit.
+///
+/// # Errors
+/// What the kernel says, most often that the address is in use or needs privileges.
+pub fn open(address: SocketAddr, options: &Options) -> Result<OwnedFd, Errno> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let fd = socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_reuseaddr(&fd, true)?;
+    sockopt::set_socket_reuseport(&fd, true)?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&fd, true)?;
+    }
+    apply(&fd, options)?;
+    bind(&fd, &address)?;
+    listen(&fd, options.backlog.into())?;
+    Ok(fd)
+}
+
+/// Sets the options, also on a socket that listens already.
+///
+/// # Errors
+/// What the kernel says.
+pub fn apply(fd: &OwnedFd, options: &Options) -> Result<(), Errno> {
+    sockopt::set_tcp_nodelay(fd, true)?;
+    sockopt::set_socket_keepalive(fd, !options.keepalive.is_zero())?;
+    if !options.keepalive.is_zero() {
+        // The kernel takes 1 to 32767 seconds.
+        let idle = options.keepalive.clamp(Duration::from_secs(1), Duration::from_secs(32_767));
+        sockopt::set_tcp_keepidle(fd, idle)?;
+        sockopt::set_tcp_keepintvl(fd, idle.min(Duration::from_secs(75)))?;
+    }
+    let seconds = libc::c_int::try_from(options.defer.as_secs().max(1)).unwrap_or(libc::c_int::MAX);
+    setsockopt(fd, TcpDeferAccept, &seconds).map_err(errno)?;
+    if options.fast_open {
+        setsockopt(fd, TcpFastOpen, &libc::c_int::from(options.backlog)).map_err(errno)?;
+    }
+    Ok(())
+}
+
+/// Makes a listening socket deaf to new clients, while those half-way through TCP's handshake still come in:
+/// closing it after that loses nobody.
+///
+/// # Errors
+/// The kernel has no memory for it.
+pub fn turn_away(fd: &OwnedFd) -> Result<(), Errno> {
+    const SYN: u32 = 0x02;
+    // The program sees the segment from its TCP header on; the flags are in byte 13.
+    let mut program = [
+        filter(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0, 0, 13),
+        filter(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, 0, 1, SYN),
+        filter(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+        filter(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
+    ];
+    let program = libc::sock_fprog { len: 4, filter: program.as_mut_ptr() };
+    setsockopt(fd, AttachFilter, &program).map_err(errno)
+}
+
+fn filter(code: u32, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
+    // BPF's codes are below 256.
+    libc::sock_filter { code: u16::try_from(code).unwrap_or(0), jt, jf, k }
+}
+
+/// nix's error as rustix's.
+fn errno(error: nix::errno::Errno) -> Errno {
+    Errno::from_raw_os_error(error as i32)
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How a connection ended.
+
+use rustix::io::Errno;
+use std::fmt;
+use ttls::error::Culprit;
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Both sides have said and received everything.
+    Ok,
+    /// The client went away without close_notify (RFC 8446 §6.1): what it sent may not be all.
+    Truncated,
+    /// The client closed before the handshake was complete.
+    ClosedInHandshake,
+    /// Reset by the client, or lost on the way.
+    ClientLost(Errno),
+    /// TLS failed.
+    Tls(ttls::Error),
+    /// No PROXY header where one is required.
+    NotProxy,
+    /// The handshake took too long.
+    HandshakeTimeout,
+    /// No byte for too long.
+    IdleTimeout,
+    /// One side had closed, and the other did not follow.
+    CloseTimeout,
+    /// A newer half-open connection needed the room.
+    Evicted,
+    /// No backend address accepted the connection.
+    BackendRefused(Errno),
+    /// The backend did not answer in time.
+    BackendTimeout,
+    /// Reset by the backend.
+    BackendLost(Errno),
+    /// Not HTTP/1 on a built-in backend.
+    NotHttp,
+    /// The drain's time was over.
+    Drained,
+    /// The kernel refused something that is not the client's doing.
+    Local(Errno),
+    /// All buffers were taken when one was needed at once.
+    NoBuffer,
+}
+
+impl Outcome {
+    /// Whether nothing went wrong.
+    pub const fn is_ok(self) -> bool {
+        matches!(self, Self::Ok | Self::Drained)
+    }
+
+    /// Whether the operator may have to do something.
+    pub const fn is_local(self) -> bool {
+        match self {
+            Self::BackendRefused(_)
+            | Self::BackendTimeout
+            | Self::BackendLost(_)
+            | Self::Local(_)
+            | Self::NoBuffer => true,
+            Self::Tls(error) => matches!(error.culprit(), Culprit::Local),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ok => f.write_str("ok"),
+            Self::Truncated => f.write_str("client closed without close_notify"),
+            Self::ClosedInHandshake => f.write_str("client closed during the handshake"),
+            Self::ClientLost(error) => write!(f, "client lost: {error}"),
+            Self::Tls(error) => write!(f, "{error}"),
+            Self::NotProxy => f.write_str("no PROXY header, but proxy_protocol.from_client is required"),
+            Self::HandshakeTimeout => f.write_str("handshake timeout"),
+            Self::IdleTimeout => f.write_str("idle timeout"),
+            Self::CloseTimeout => f.write_str("close timeout"),
+            Self::Evicted => f.write_str("too many half-open connections"),
+            Self::BackendRefused(error) => write!(f, "backend refused: {error}"),
+            Self::BackendTimeout => f.write_str("backend connect timeout"),
+            Self::BackendLost(error) => write!(f, "backend lost: {error}"),
+            Self::NotHttp => f.write_str("not an HTTP/1 request"),
+            Self::Drained => f.write_str("drain deadline"),
+            Self::Local(error) => write!(f, "system: {error}"),
+            Self::NoBuffer => f.write_str("all buffers are taken: raise limits.buffer_memory"),
+        }
+    }
+}

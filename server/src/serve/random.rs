@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Randomness from the kernel, a page at a time.
+
+use rustix::rand::{GetRandomFlags, getrandom};
+use zeroize::Zeroize;
+
+const SIZE: usize = 4096;
+
+/// Random bytes fetched ahead; each is used once and wiped. The program never forks after it has one.
+pub struct Buffered {
+    bytes: Box<[u8; SIZE]>,
+    used: usize,
+}
+
+impl Default for Buffered {
+    fn default() -> Self {
+        Self { bytes: Box::new([0; SIZE]), used: SIZE }
+    }
+}
+
+impl ttls::config::Random for Buffered {
+    fn fill(&mut self, out: &mut [u8]) {
+        for chunk in out.chunks_mut(SIZE) {
+            if SIZE - self.used < chunk.len() {
+                kernel(&mut *self.bytes);
+                self.used = 0;
+            }
+            let source = &mut self.bytes[self.used..][..chunk.len()];
+            chunk.copy_from_slice(source);
+            source.zeroize();
+            self.used += chunk.len();
+        }
+    }
+}
+
+/// Fills `out` from the kernel's generator. Ends the process if the kernel refuses: there is no safe way on.
+pub fn kernel(out: &mut [u8]) {
+    let mut filled = 0;
+    while filled < out.len() {
+        match getrandom(&mut out[filled..], GetRandomFlags::empty()) {
+            Ok(count) => filled += count,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => {
+                eprintln!("ttls: the kernel gives no random bytes: {error}");
+                std::process::abort();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ttls::config::Random;
+
+    #[test]
+    fn bytes_are_used_once() {
+        let mut random = Buffered::default();
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..1000 {
+            let mut block = [0; 32];
+            random.fill(&mut block);
+            assert!(seen.insert(block));
+        }
+        let mut long = vec![0; 3 * SIZE + 5];
+        random.fill(&mut long);
+        assert!(long.chunks(32).all(|block| block.len() < 32 || block.iter().any(|&b| b != 0)));
+        assert!(random.bytes[..random.used].iter().all(|&byte| byte == 0), "used bytes are wiped");
+    }
+}

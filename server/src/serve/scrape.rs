@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `GET /metrics` on its own address, from its own thread.
+
+use super::metrics::{self, Counters};
+use crate::config::Error;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Opens the address.
+///
+/// # Errors
+/// The address can not be bound.
+pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).map_err(|e| Error::new(format!("metrics.listen {address}: {e}")))
+}
+
+/// Answers one request after the other, for ever.
+pub fn serve(listener: &TcpListener, workers: &[Arc<Counters>]) {
+    for stream in listener.incoming() {
+        match stream {
+            // A client that is slow or goes away has only itself to blame.
+            Ok(stream) => drop(answer(stream, workers)),
+            Err(_) => std::thread::sleep(Duration::from_millis(100)),
+        }
+    }
+}
+
+fn answer(mut stream: TcpStream, workers: &[Arc<Counters>]) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    stream.set_write_timeout(Some(Duration::from_secs(2)))?;
+    let mut request = Vec::new();
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+        let mut piece = [0; 1024];
+        let count = stream.read(&mut piece)?;
+        if count == 0 || request.len() > 8192 {
+            return Ok(());
+        }
+        request.extend_from_slice(&piece[..count]);
+    }
+    let (status, body) = if request.starts_with(b"GET /metrics ") {
+        ("200 OK", metrics::render(workers))
+    } else {
+        ("404 Not Found", "GET /metrics\n".to_owned())
+    };
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+}

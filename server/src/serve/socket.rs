@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A connection's socket in an edge-triggered event loop: what is known of it, so that no call is made in vain.
+
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown};
+use std::io::IoSliceMut;
+
+/// A non-blocking stream socket.
+#[derive(Debug)]
+pub struct Socket {
+    fd: OwnedFd,
+    token: u64,
+    interest: Interest,
+    readable: bool,
+    writable: bool,
+    /// The peer has sent its FIN: read on until it shows.
+    hung_up: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Interest {
+    None,
+    Read,
+    ReadWrite,
+}
+
+/// What a receive or send gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moved {
+    /// So many bytes, at least one.
+    Bytes(usize),
+    /// The peer will send nothing more.
+    End,
+    /// Not now; an event will tell.
+    Blocked,
+    /// The connection is lost.
+    Lost(Errno),
+}
+
+impl Socket {
+    /// A socket on which reading and writing are worth a try. Events will carry `token`.
+    pub const fn new(fd: OwnedFd, token: u64) -> Self {
+        Self { fd, token, interest: Interest::None, readable: true, writable: true, hung_up: false }
+    }
+
+    /// A socket that connects: an event will tell when it has.
+    pub const fn connecting(fd: OwnedFd, token: u64) -> Self {
+        Self { fd, token, interest: Interest::None, readable: false, writable: false, hung_up: false }
+    }
+
+    /// The descriptor.
+    pub const fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+
+    /// Sets the token of future events; only before the socket is watched.
+    pub const fn set_token(&mut self, token: u64) {
+        self.token = token;
+    }
+
+    /// Takes note of an event.
+    pub fn event(&mut self, flags: EventFlags) {
+        let broken = flags.intersects(EventFlags::ERR | EventFlags::HUP);
+        self.readable |= broken || flags.intersects(EventFlags::IN | EventFlags::RDHUP);
+        self.writable |= broken || flags.contains(EventFlags::OUT);
+        self.hung_up |= broken || flags.contains(EventFlags::RDHUP);
+    }
+
+    /// Whether receiving is worth a try.
+    pub const fn readable(&self) -> bool {
+        self.readable
+    }
+
+    /// Whether sending is worth a try.
+    pub const fn writable(&self) -> bool {
+        self.writable
+    }
+
+    /// Makes sure that events come for what the socket blocks on.
+    ///
+    /// # Errors
+    /// The kernel has no memory for it, or the user too many watches.
+    pub fn watch(&mut self, epoll: &OwnedFd) -> Result<(), Errno> {
+        let read = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
+        let data = EventData::new_u64(self.token);
+        match (self.interest, self.writable) {
+            (Interest::None, true) => {
+                epoll::add(epoll, &self.fd, data, read)?;
+                self.interest = Interest::Read;
+            }
+            (Interest::None, false) => {
+                epoll::add(epoll, &self.fd, data, read | EventFlags::OUT)?;
+                self.interest = Interest::ReadWrite;
+            }
+            // Once it has blocked on writing, it keeps being watched: an event too many costs less than a change.
+            (Interest::Read, false) => {
+                epoll::modify(epoll, &self.fd, data, read | EventFlags::OUT)?;
+                self.interest = Interest::ReadWrite;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Receives into `buffer`, which is not empty.
+    pub fn receive(&mut self, buffer: &mut [u8]) -> Moved {
+        if !self.readable {
+            return Moved::Blocked;
+        }
+        let capacity = buffer.len();
+        loop {
+            match rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::empty()) {
+                Ok((count, _)) => return self.received(count, capacity),
+                Err(Errno::INTR) => {}
+                Err(error) => return self.read_error(error),
+            }
+        }
+    }
+
+    /// Receives into several buffers of `capacity` bytes together.
+    pub fn receive_vectored(&mut self, buffers: &mut [IoSliceMut<'_>], capacity: usize) -> Moved {
+        if !self.readable {
+            return Moved::Blocked;
+        }
+        loop {
+            match rustix::io::readv(&self.fd, buffers) {
+                Ok(count) => return self.received(count, capacity),
+                Err(Errno::INTR) => {}
+                Err(error) => return self.read_error(error),
+            }
+        }
+    }
+
+    const fn received(&mut self, count: usize, capacity: usize) -> Moved {
+        if count == 0 {
+            return Moved::End;
+        }
+        // Less than asked for: there is no more, unless a FIN came in the same event.
+        if count < capacity && !self.hung_up {
+            self.readable = false;
+        }
+        Moved::Bytes(count)
+    }
+
+    fn read_error(&mut self, error: Errno) -> Moved {
+        if error == Errno::AGAIN {
+            self.readable = false;
+            return Moved::Blocked;
+        }
+        Moved::Lost(error)
+    }
+
+    /// Sends from `bytes`, which is not empty.
+    pub fn send(&mut self, bytes: &[u8]) -> Moved {
+        if !self.writable {
+            return Moved::Blocked;
+        }
+        loop {
+            match rustix::net::send(&self.fd, bytes, SendFlags::NOSIGNAL) {
+                Ok(count) => {
+                    if count < bytes.len() {
+                        self.writable = false;
+                    }
+                    return Moved::Bytes(count);
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    self.writable = false;
+                    return Moved::Blocked;
+                }
+                Err(error) => return Moved::Lost(error),
+            }
+        }
+    }
+
+    /// Sends FIN. An error shows at the next use.
+    pub fn shut_down(&self) {
+        let _ = rustix::net::shutdown(&self.fd, Shutdown::Write);
+    }
+
+    /// Drops what was received, up to 64 KiB.
+    pub fn discard(&mut self) {
+        let mut sink = [0; 4096];
+        for _ in 0..16 {
+            self.readable = true;
+            if !matches!(self.receive(&mut sink), Moved::Bytes(4096)) {
+                break;
+            }
+        }
+    }
+
+    /// Makes the coming close send RST, so that the peer can not take what it has for the whole.
+    pub fn abort_on_close(&self) {
+        let _ = rustix::net::sockopt::set_socket_linger(&self.fd, Some(std::time::Duration::ZERO));
+    }
+}

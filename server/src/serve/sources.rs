@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How many connections each source prefix has, in fixed memory shared by the workers.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+const CELLS: usize = 1 << 16;
+
+/// Counts by prefix: two rows of cells, indexed by hashes under keys an attacker does not know.
+/// The smaller of a prefix's two cells bounds its count from above (count-min sketch, Cormode and
+/// Muthukrishnan 2005): a prefix is refused wrongly only if both its cells are shared with busy ones.
+pub struct Sources {
+    rows: [(RandomState, Box<[AtomicU32]>); 2],
+    limit: u32,
+    ipv4_prefix: u8,
+    ipv6_prefix: u8,
+}
+
+/// One connection's place in the count, to be given back by [`Sources::leave`].
+#[derive(Clone, Copy, Debug)]
+pub struct Place([u16; 2]);
+
+impl Sources {
+    /// At most `limit` connections (0: any number) per prefix of the given lengths in bits.
+    pub fn new(limit: u32, ipv4_prefix: u8, ipv6_prefix: u8) -> Self {
+        let row = || (RandomState::new(), (0..CELLS).map(|_| AtomicU32::new(0)).collect());
+        Self { rows: [row(), row()], limit, ipv4_prefix, ipv6_prefix }
+    }
+
+    /// Counts a connection in; `None` if its prefix has as many as allowed.
+    pub fn enter(&self, source: IpAddr) -> Option<Place> {
+        let prefix = self.prefix(source);
+        let place = Place(self.rows.each_ref().map(|(hasher, _)| {
+            let [a, b, ..] = hasher.hash_one(prefix).to_ne_bytes();
+            u16::from_ne_bytes([a, b])
+        }));
+        let before = self
+            .rows
+            .iter()
+            .zip(place.0)
+            .map(|((_, row), cell)| row[usize::from(cell)].fetch_add(1, Relaxed));
+        let least = before.fold(u32::MAX, u32::min);
+        if self.limit != 0 && least >= self.limit {
+            self.leave(place);
+            return None;
+        }
+        Some(place)
+    }
+
+    /// Counts a connection out.
+    pub fn leave(&self, place: Place) {
+        for ((_, row), cell) in self.rows.iter().zip(place.0) {
+            row[usize::from(cell)].fetch_sub(1, Relaxed);
+        }
+    }
+
+    fn prefix(&self, source: IpAddr) -> (bool, u128) {
+        match source.to_canonical() {
+            IpAddr::V4(v4) => {
+                (false, u128::from(v4.to_bits()) >> 32_u8.saturating_sub(self.ipv4_prefix).min(127))
+            }
+            IpAddr::V6(v6) => {
+                (true, v6.to_bits().checked_shr(128_u32.saturating_sub(self.ipv6_prefix.into())).unwrap_or(0))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_prefixes() {
+        let sources = Sources::new(2, 24, 64);
+        let a: IpAddr = "192.0.2.1".parse().unwrap();
+        let b: IpAddr = "192.0.2.200".parse().unwrap();
+        let mapped: IpAddr = "::ffff:192.0.2.7".parse().unwrap();
+        let other: IpAddr = "192.0.3.1".parse().unwrap();
+        let first = sources.enter(a).unwrap();
+        sources.enter(b).unwrap();
+        assert!(sources.enter(mapped).is_none());
+        assert!(sources.enter(other).is_some());
+        sources.leave(first);
+        assert!(sources.enter(b).is_some());
+        let v6: IpAddr = "2001:db8::1".parse().unwrap();
+        let same: IpAddr = "2001:db8::ffff:0:0:1".parse().unwrap();
+        assert!(sources.enter(v6).is_some() && sources.enter(same).is_some());
+        assert!(sources.enter(same).is_none());
+        assert!(sources.enter("2001:db8:0:1::1".parse().unwrap()).is_some());
+    }
+
+    #[test]
+    fn a_whole_family_is_a_prefix_too() {
+        let sources = Sources::new(1, 0, 0);
+        assert!(sources.enter("192.0.2.1".parse().unwrap()).is_some());
+        assert!(sources.enter("203.0.113.1".parse().unwrap()).is_none());
+        assert!(sources.enter("2001:db8::1".parse().unwrap()).is_some());
+        assert!(sources.enter("fe80::1".parse().unwrap()).is_none());
+    }
+
+    #[test]
+    fn without_a_limit_everyone_comes_in() {
+        let sources = Sources::new(0, 32, 64);
+        assert!((0..1000).all(|_| sources.enter("192.0.2.1".parse().unwrap()).is_some()));
+    }
+}

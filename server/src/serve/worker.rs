@@ -1,0 +1,585 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A worker: one thread, one event loop, its own listening sockets.
+//!
+//! One sweep: wait; take note of all events; serve established connections; advance up to a batch of
+//! handshakes, computing their public-key work together; write what that made; log; again.
+
+use super::connection::{Connection, Side, of_token};
+use super::context::{Active, BUFFER, Context, Fate, RecordBuffer, Shared};
+use super::jobs::{BATCH, Jobs};
+use super::listener;
+use super::log::{Log, Sink};
+use super::metrics::Counters;
+use super::negotiation::Negotiation;
+use super::outcome::Outcome;
+use super::pool::Pool;
+use super::random::Buffered;
+use super::slab::{Key, Slab};
+use super::timers::Wheel;
+use crate::keylog::KeyLogFile;
+use crate::settings::Settings;
+use rustix::event::epoll::{self, Event, EventData, EventFlags};
+use rustix::event::{EventfdFlags, Timespec, eventfd};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, acceptfrom_with};
+use rustix::time::{ClockId, clock_gettime};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, Sender};
+use ttls_crypto::cpu::Cpu;
+
+/// Events taken from the kernel at a time.
+const EVENTS: usize = 512;
+/// Connections accepted from one socket at a time.
+const ACCEPTS: usize = 64;
+/// Boxes of each kind that stay ready.
+const READY: usize = 256;
+/// Milliseconds for which a retired listening socket waits for clients half-way through TCP's handshake.
+const RETIREMENT: u64 = 500;
+/// Milliseconds without accepting when the process has no descriptors left.
+const EXHAUSTED: u64 = 100;
+
+/// Token of the eventfd; listening sockets have the numbers after it. No connection has generation 0.
+const WAKE: u64 = 0;
+
+/// What the supervisor tells a worker.
+pub enum Message {
+    /// New settings, listening sockets that are new, and addresses to listen on no longer.
+    Reload {
+        /// For connections accepted from now on.
+        settings: Arc<Settings>,
+        /// Where their log goes.
+        sink: Arc<Sink>,
+        /// New listening sockets.
+        add: Vec<(SocketAddr, OwnedFd)>,
+        /// Addresses to retire.
+        retire: Vec<SocketAddr>,
+    },
+    /// Stop accepting, and end when all connections have ended, at the latest after so many milliseconds.
+    Drain(u64),
+}
+
+/// The supervisor's end of the line to a worker.
+pub struct Handle {
+    /// Messages.
+    pub sender: Sender<Message>,
+    /// Wakes the worker.
+    pub wake: Arc<OwnedFd>,
+}
+
+impl Handle {
+    /// Sends a message. A worker that has ended hears nothing.
+    pub fn send(&self, message: Message) {
+        if self.sender.send(message).is_ok() {
+            let _ = rustix::io::write(&*self.wake, &1_u64.to_ne_bytes());
+        }
+    }
+}
+
+/// What a worker is made of.
+pub struct Parts {
+    /// Settings.
+    pub settings: Arc<Settings>,
+    /// Number of workers, which share the limits.
+    pub workers: usize,
+    /// Its listening sockets.
+    pub listeners: Vec<(SocketAddr, OwnedFd)>,
+    /// Messages.
+    pub receiver: Receiver<Message>,
+    /// Wakes it.
+    pub wake: Arc<OwnedFd>,
+    /// Counts.
+    pub counters: Arc<Counters>,
+    /// Shared with the other workers.
+    pub shared: Arc<Shared>,
+    /// Log.
+    pub sink: Arc<Sink>,
+    /// Secrets for debugging.
+    pub keylog: Option<KeyLogFile>,
+    /// Public-key code.
+    pub cpu: Cpu,
+}
+
+/// A worker.
+pub struct Worker {
+    connections: Slab<Connection>,
+    timers: Wheel,
+    cx: Context,
+    active: Rc<Active>,
+    listeners: Vec<Listener>,
+    receiver: Receiver<Message>,
+    wake: Arc<OwnedFd>,
+    /// Half-open connections, oldest first; also some that are not any more.
+    oldest: VecDeque<Key>,
+    half_open_limit: usize,
+    workers: usize,
+    /// When the drain ends.
+    drain_until: Option<u64>,
+    accept_again: Option<u64>,
+}
+
+struct Listener {
+    address: SocketAddr,
+    fd: Option<OwnedFd>,
+    /// When it closes.
+    retires: Option<u64>,
+}
+
+/// An eventfd for [`Parts::wake`].
+///
+/// # Errors
+/// The process has no descriptors left.
+pub fn wake_fd() -> Result<OwnedFd, Errno> {
+    eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)
+}
+
+fn milliseconds(id: ClockId) -> u64 {
+    let time = clock_gettime(id);
+    // Neither clock is negative.
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1000 + u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000_000
+}
+
+/// Unix time in milliseconds.
+pub fn unix_time() -> u64 {
+    milliseconds(ClockId::Realtime)
+}
+
+impl Worker {
+    /// Makes a worker, with all the memory it reserves.
+    ///
+    /// # Errors
+    /// The kernel refuses an epoll descriptor or a watch.
+    pub fn new(parts: Parts) -> Result<Self, Errno> {
+        let Parts { settings, workers, listeners, receiver, wake, counters, shared, sink, keylog, cpu } =
+            parts;
+        let (now, clock) = (unix_time(), milliseconds(ClockId::Monotonic));
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(&epoll, &*wake, EventData::new_u64(WAKE), EventFlags::IN)?;
+        // SO_REUSEPORT spreads connections unevenly: each worker may hold them all, the shared count decides.
+        let limit = settings.limits.connections;
+        let half_open_limit = settings.limits.half_open.div_ceil(workers);
+        let buffers = (settings.limits.buffer_memory.0 / BUFFER / workers).max(16);
+        let capacity = u32::try_from(limit).unwrap_or(u32::MAX >> 1);
+        let log = Log::new(sink, settings.log.format, settings.log.errors_per_second);
+        let mut worker = Self {
+            connections: Slab::new(capacity),
+            timers: Wheel::new(limit, clock),
+            cx: Context {
+                epoll,
+                buffers: Pool::new(buffers, READY, RecordBuffer::boxed),
+                negotiations: Pool::new(limit, READY, Box::<Negotiation>::default),
+                relays: Pool::new(limit, READY, || Box::new(None)),
+                random: Buffered::default(),
+                log,
+                counters,
+                keylog,
+                now,
+                clock,
+                jobs: Jobs::new(cpu),
+                half_open: 0,
+                pending: VecDeque::with_capacity(1024),
+                starved: VecDeque::with_capacity(1024),
+                again: VecDeque::with_capacity(1024),
+                draining: false,
+                shared,
+            },
+            active: Active::new(settings, now),
+            listeners: Vec::new(),
+            receiver,
+            wake,
+            oldest: VecDeque::with_capacity(2 * half_open_limit + 1),
+            half_open_limit,
+            workers,
+            drain_until: None,
+            accept_again: None,
+        };
+        for (address, fd) in listeners {
+            worker.listen(address, fd)?;
+        }
+        Ok(worker)
+    }
+
+    /// Serves until the drain is over.
+    pub fn run(mut self) {
+        let mut events: Vec<Event> = Vec::with_capacity(EVENTS);
+        loop {
+            let timeout = self.timeout().map(|ms| Timespec {
+                tv_sec: i64::try_from(ms / 1000).unwrap_or(i64::MAX),
+                tv_nsec: i64::try_from(ms % 1000 * 1_000_000).unwrap_or(0),
+            });
+            events.clear();
+            match epoll::wait(&self.cx.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => {
+                    self.cx.log.line(self.cx.now, "error", "epoll").display("error", error).end();
+                    self.cx.log.flush();
+                    return;
+                }
+            }
+            self.cx.now = unix_time();
+            self.cx.clock = milliseconds(ClockId::Monotonic);
+            for event in &events {
+                let (data, flags) = (event.data, event.flags);
+                self.event(data.u64(), flags);
+            }
+            self.continue_relays();
+            self.handshakes();
+            self.expire();
+            self.publish();
+            if self.is_over() {
+                self.cx.log.flush();
+                return;
+            }
+        }
+    }
+
+    /// Milliseconds to sleep at most; `None` for as long as nothing happens.
+    fn timeout(&self) -> Option<u64> {
+        let cx = &self.cx;
+        if !cx.pending.is_empty()
+            || !cx.again.is_empty()
+            || (!cx.starved.is_empty() && !cx.buffers.is_exhausted())
+        {
+            return Some(0);
+        }
+        let own = [self.drain_until, self.accept_again];
+        let retirements = self.listeners.iter().filter_map(|listener| listener.retires);
+        let own = own.into_iter().flatten().chain(retirements).map(|at| at.saturating_sub(cx.clock));
+        own.chain(self.timers.wait(cx.clock)).min()
+    }
+
+    fn event(&mut self, token: u64, flags: EventFlags) {
+        let (key, side) = of_token(token);
+        if key.generation == 0 {
+            return match usize::try_from(token) {
+                Ok(0) => self.messages(),
+                Ok(number) => self.accept(number - 1),
+                Err(_) => {}
+            };
+        }
+        let Some(connection) = self.connections.get(key) else { return };
+        if let Err(outcome) = connection.event(side, flags) {
+            return self.end(key.id, outcome);
+        }
+        if !connection.is_half_open() {
+            self.turn(key);
+        } else if !connection.queued {
+            debug_assert_eq!(side, Side::Client);
+            connection.queued = true;
+            self.cx.pending.push_back(key);
+        }
+    }
+
+    /// Lets established connections go on that had more to do, or waited for a buffer.
+    fn continue_relays(&mut self) {
+        for _ in 0..self.cx.again.len() {
+            let Some(key) = self.cx.again.pop_front() else { break };
+            self.unqueue_and_turn(key);
+        }
+        for _ in 0..self.cx.starved.len() {
+            if self.cx.buffers.is_exhausted() {
+                break;
+            }
+            let Some(key) = self.cx.starved.pop_front() else { break };
+            self.unqueue_and_turn(key);
+        }
+    }
+
+    fn unqueue_and_turn(&mut self, key: Key) {
+        if let Some(connection) = self.connections.get(key) {
+            connection.queued = false;
+            self.turn(key);
+        }
+    }
+
+    fn turn(&mut self, key: Key) {
+        let Some(connection) = self.connections.get(key) else { return };
+        let fate = connection.turn(&mut self.cx, key);
+        self.apply(key, fate);
+    }
+
+    /// Advances up to a batch of handshakes, with all the public-key work that they ask for.
+    fn handshakes(&mut self) {
+        for _ in 0..BATCH {
+            let Some(key) = self.cx.pending.pop_front() else { break };
+            self.unqueue_and_turn(key);
+        }
+        while self.cx.jobs.waiting() > 0 {
+            self.cx.counters.jobs.add(self.cx.jobs.waiting() as u64);
+            self.cx.counters.batches.add(1);
+            self.cx.jobs.run();
+            while let Some((key, result)) = self.cx.jobs.take_result() {
+                let Some(connection) = self.connections.get(key) else { continue };
+                let fate = connection.resume(&mut self.cx, key, result);
+                self.apply(key, fate);
+            }
+        }
+    }
+
+    fn apply(&mut self, key: Key, fate: Fate) {
+        let Some(connection) = self.connections.get(key) else { return };
+        match fate {
+            Fate::Job => {}
+            Fate::End(outcome) => self.end(key.id, outcome),
+            Fate::Serve => {
+                self.cx.half_open -= 1;
+                let fate = connection.turn(&mut self.cx, key);
+                if let Fate::Serve = fate {
+                    return;
+                }
+                // The deadline of the handshake is over.
+                match connection.deadline() {
+                    Some(deadline) => self.timers.arm(key.id, deadline),
+                    None => self.timers.disarm(key.id),
+                }
+                self.apply(key, fate);
+            }
+            Fate::Wait => {
+                if let Err(outcome) = connection.watch(&self.cx) {
+                    self.end(key.id, outcome);
+                } else if connection.is_closing() {
+                    let deadline = connection.deadline().unwrap_or(u64::MAX);
+                    self.timers.arm(key.id, deadline);
+                }
+            }
+            Fate::Again | Fate::Starved => {
+                if let Err(outcome) = connection.watch(&self.cx) {
+                    return self.end(key.id, outcome);
+                }
+                if !std::mem::replace(&mut connection.queued, true) {
+                    if fate == Fate::Again {
+                        self.cx.again.push_back(key);
+                    } else {
+                        self.cx.counters.buffer_waits.add(1);
+                        self.cx.starved.push_back(key);
+                    }
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, id: u32, outcome: Outcome) {
+        self.timers.disarm(id);
+        let Some(connection) = self.connections.remove(id) else { return };
+        if connection.is_half_open() {
+            self.cx.half_open -= 1;
+        }
+        self.cx.shared.sources.leave(connection.place());
+        self.cx.shared.connections.fetch_sub(1, Relaxed);
+        connection.end(&mut self.cx, outcome);
+    }
+
+    fn accept(&mut self, number: usize) {
+        for _ in 0..ACCEPTS {
+            let Some(fd) = self.listeners.get(number).and_then(|listener| listener.fd.as_ref()) else {
+                return;
+            };
+            match acceptfrom_with(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                Ok((fd, peer)) => {
+                    let peer = peer.and_then(|peer| peer.try_into().ok());
+                    self.admit(fd, peer.unwrap_or(super::proxy_protocol::UNKNOWN));
+                }
+                Err(Errno::AGAIN) => return,
+                // The client went away in the queue (accept(2)).
+                Err(
+                    Errno::CONNABORTED | Errno::INTR | Errno::PROTO | Errno::HOSTUNREACH | Errno::NETUNREACH,
+                ) => {}
+                Err(error) => return self.pause_accepting(error),
+            }
+        }
+    }
+
+    /// Out of descriptors or memory: the queue waits a little while connections end.
+    fn pause_accepting(&mut self, error: Errno) {
+        if let Some(mut line) = self.cx.log.rated_line(self.cx.now, "error", "accept") {
+            line.display("error", error).end();
+        }
+        if self.accept_again.is_none() {
+            for (number, listener) in self.listeners.iter().enumerate() {
+                if let Some(fd) = &listener.fd {
+                    let _ = epoll::modify(
+                        &self.cx.epoll,
+                        fd,
+                        EventData::new_u64(1 + number as u64),
+                        EventFlags::empty(),
+                    );
+                }
+            }
+            self.accept_again = Some(self.cx.clock + EXHAUSTED);
+        }
+    }
+
+    fn resume_accepting(&mut self) {
+        if self.accept_again.is_some_and(|at| at <= self.cx.clock) {
+            self.accept_again = None;
+            for (number, listener) in self.listeners.iter().enumerate() {
+                if let Some(fd) = &listener.fd {
+                    let _ = epoll::modify(
+                        &self.cx.epoll,
+                        fd,
+                        EventData::new_u64(1 + number as u64),
+                        EventFlags::IN,
+                    );
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, fd: OwnedFd, peer: SocketAddr) {
+        let counters = &self.cx.counters;
+        counters.accepted.add(1);
+        let shared = Arc::clone(&self.cx.shared);
+        if shared.connections.load(Relaxed) >= self.active.settings.limits.connections
+            || self.connections.is_full()
+        {
+            counters.refused_total.add(1);
+            return self.refused(peer, "limits.connections");
+        }
+        let Some(place) = shared.sources.enter(peer.ip()) else {
+            counters.refused_prefix.add(1);
+            return self.refused(peer, "limits.per_prefix");
+        };
+        if self.cx.half_open >= self.half_open_limit {
+            self.evict();
+        }
+        let connection = Connection::new(fd, peer, place, &self.active, &self.cx);
+        let Ok(key) = self.connections.insert(connection) else {
+            return shared.sources.leave(place);
+        };
+        shared.connections.fetch_add(1, Relaxed);
+        self.cx.half_open += 1;
+        self.remember(key);
+        if let Some(connection) = self.connections.get(key) {
+            connection.set_key(key);
+            connection.queued = true;
+            if let Some(deadline) = connection.deadline() {
+                self.timers.arm(key.id, deadline);
+            }
+        }
+        self.cx.pending.push_back(key);
+    }
+
+    fn refused(&mut self, peer: SocketAddr, limit: &str) {
+        if let Some(mut line) = self.cx.log.rated_line(self.cx.now, "warn", "refused") {
+            line.display("peer", peer).text("limit", limit).end();
+        }
+    }
+
+    fn remember(&mut self, key: Key) {
+        let connections = &mut self.connections;
+        let mut half_open =
+            |key: &Key| connections.get(*key).is_some_and(|connection| connection.is_half_open());
+        while self.oldest.front().is_some_and(|key| !half_open(key)) {
+            self.oldest.pop_front();
+        }
+        if self.oldest.len() > 2 * self.half_open_limit {
+            self.oldest.retain(half_open);
+        }
+        self.oldest.push_back(key);
+    }
+
+    /// The oldest half-open connection makes room.
+    fn evict(&mut self) {
+        while let Some(key) = self.oldest.pop_front() {
+            if self.connections.get(key).is_some_and(|connection| connection.is_half_open()) {
+                return self.end(key.id, Outcome::Evicted);
+            }
+        }
+    }
+
+    fn expire(&mut self) {
+        while let Some(id) = self.timers.fired(self.cx.clock) {
+            let Some(connection) = self.connections.get_mut(id) else { continue };
+            match connection.deadline() {
+                None => {}
+                Some(deadline) if deadline > self.cx.clock => self.timers.arm(id, deadline),
+                Some(_) => {
+                    let outcome = connection.timeout();
+                    self.end(id, outcome);
+                }
+            }
+        }
+        self.resume_accepting();
+        for listener in &mut self.listeners {
+            if listener.retires.is_some_and(|at| at <= self.cx.clock) {
+                (listener.fd, listener.retires) = (None, None);
+            }
+        }
+        if self.drain_until.is_some_and(|at| at <= self.cx.clock) {
+            let ids: Vec<u32> = self.connections.ids().collect();
+            for id in ids {
+                self.end(id, Outcome::Drained);
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        let cx = &mut self.cx;
+        cx.counters.connections.set(self.connections.len() as u64);
+        cx.counters.half_open.set(cx.half_open as u64);
+        cx.counters.buffers.set(cx.buffers.in_use() as u64);
+        cx.log.flush();
+        if let Some(tickets) = &mut *self.active.tickets.borrow_mut() {
+            // Its only error is a broken hash.
+            let _ = tickets.advance(cx.now);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.drain_until.is_some()
+            && self.connections.is_empty()
+            && self.listeners.iter().all(|l| l.fd.is_none())
+    }
+
+    fn messages(&mut self) {
+        let _ = rustix::io::read(&*self.wake, &mut [0; 8]);
+        while let Ok(message) = self.receiver.try_recv() {
+            match message {
+                Message::Reload { settings, sink, add, retire } => {
+                    self.cx.log.flush();
+                    self.cx.log = Log::new(sink, settings.log.format, settings.log.errors_per_second);
+                    self.half_open_limit = settings.limits.half_open.div_ceil(self.workers);
+                    for listener in &self.listeners {
+                        if let Some(fd) = &listener.fd {
+                            let _ = listener::apply(fd, &settings.listener);
+                        }
+                    }
+                    self.active = Active::new(settings, self.cx.now);
+                    for (address, fd) in add {
+                        if let Err(error) = self.listen(address, fd) {
+                            self.cx.log.line(self.cx.now, "error", "listen").display("error", error).end();
+                        }
+                    }
+                    self.retire(|address| retire.contains(address));
+                }
+                Message::Drain(ms) => {
+                    self.cx.draining = true;
+                    self.drain_until = Some(self.cx.clock + ms);
+                    self.retire(|_| true);
+                }
+            }
+        }
+    }
+
+    fn listen(&mut self, address: SocketAddr, fd: OwnedFd) -> Result<(), Errno> {
+        let token = 1 + self.listeners.len() as u64;
+        epoll::add(&self.cx.epoll, &fd, EventData::new_u64(token), EventFlags::IN)?;
+        self.listeners.push(Listener { address, fd: Some(fd), retires: None });
+        Ok(())
+    }
+
+    fn retire(&mut self, which: impl Fn(&SocketAddr) -> bool) {
+        for listener in &mut self.listeners {
+            if let Some(fd) = &listener.fd
+                && which(&listener.address)
+            {
+                let _ = listener::turn_away(fd);
+                listener.retires = Some(self.cx.clock + RETIREMENT);
+            }
+        }
+    }
+}

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The configuration made ready: files read, names resolved, everything checked. Built whole or not at all.
+
+use crate::certificates::{self, Store};
+use crate::client_auth::Trust;
+use crate::config::source::Written;
+use crate::config::values::{Backend, Time};
+use crate::config::{Error, Source, schema};
+use crate::demo;
+use crate::serve::listener;
+use rustix::net::SocketAddrUnix;
+use std::collections::HashMap;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use toml::Spanned;
+use ttls::Policy;
+use ttls::config::{ClientCertificate, List, UnknownName};
+use ttls::ticket::TicketKeys;
+use ttls_crypto::secret::Secret;
+
+/// Where connections go, ready to connect.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// TCP: addresses to try in turn, and the name in the configuration.
+    Tcp(Vec<SocketAddr>, String),
+    /// Unix socket.
+    Unix(SocketAddrUnix, String),
+    /// Page with the negotiated parameters.
+    Demo,
+    /// A body of so many bytes.
+    Static(usize),
+}
+
+impl Target {
+    /// As the configuration names it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Tcp(_, name) | Self::Unix(_, name) => name,
+            Self::Demo => "demo:",
+            Self::Static(_) => "static:",
+        }
+    }
+}
+
+/// Targets by server name.
+#[derive(Debug)]
+pub struct Routes {
+    default: Target,
+    names: HashMap<Vec<u8>, Target>,
+}
+
+impl Routes {
+    /// The target for a client that asked for `name` (lower case), or for none.
+    pub fn find(&self, name: Option<&ttls::config::ServerName>) -> &Target {
+        let Some(name) = name.filter(|_| !self.names.is_empty()) else { return &self.default };
+        let exact = self.names.get(name.as_bytes());
+        exact.or_else(|| self.names.get(name.wildcard()?.as_bytes())).unwrap_or(&self.default)
+    }
+}
+
+/// Time-outs in milliseconds; zero for none where the reference allows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// From accept to the end of the handshake.
+    pub handshake: u64,
+    /// For connecting to the backend.
+    pub connect: u64,
+    /// Without a byte.
+    pub idle: u64,
+    /// Half-closed without a byte.
+    pub close: u64,
+    /// After SIGTERM.
+    pub drain: u64,
+}
+
+/// Secrets of which ticket keys are derived.
+pub struct TicketSecrets {
+    now: Vec<u8>,
+    before: Option<Vec<u8>>,
+    lifetime: u32,
+}
+
+impl TicketSecrets {
+    /// The keys at `now` (Unix time in milliseconds).
+    ///
+    /// # Errors
+    /// A secret has fewer than 32 bytes.
+    pub fn keys(&self, now: u64) -> Result<TicketKeys, ttls::Error> {
+        TicketKeys::new(&self.now, self.before.as_deref(), self.lifetime, now)
+    }
+}
+
+/// Everything that workers need to know, and that a reload replaces.
+pub struct Settings {
+    /// What the TLS core may do.
+    pub policy: Policy,
+    /// Certificates and keys.
+    pub store: Store,
+    /// Of which ticket keys are made.
+    pub tickets: Option<TicketSecrets>,
+    /// Judges client certificates.
+    pub clients: Option<Arc<Trust>>,
+    /// Backends.
+    pub routes: Routes,
+    /// PROXY protocol.
+    pub proxy: schema::ProxyProtocol,
+    /// Time-outs.
+    pub timeouts: Timeouts,
+    /// Limits.
+    pub limits: schema::Limits,
+    /// Log.
+    pub log: schema::Log,
+    /// Where to listen.
+    pub listen: Vec<SocketAddr>,
+    /// How to listen.
+    pub listener: listener::Options,
+    /// Where metrics are served.
+    pub metrics: Option<SocketAddr>,
+    /// Worker threads.
+    pub workers: usize,
+    /// Public-key code.
+    pub cpu: Option<schema::Cpu>,
+    /// User and group to change to.
+    pub user: Option<String>,
+    /// Group to change to.
+    pub group: Option<String>,
+    /// The log's file, absolute or relative to the working folder.
+    pub log_file: Option<PathBuf>,
+}
+
+/// What start-up decides once, and reloads keep.
+pub struct Fixed {
+    /// `--demo`: certificate, backend and address have defaults.
+    pub demo: Option<demo::Identity>,
+    /// Ticket secret where the configuration has none.
+    pub ticket_secret: Secret<64>,
+}
+
+impl Settings {
+    /// Reads, checks and prepares everything. What is doubtful but works is added to `warnings`.
+    ///
+    /// # Errors
+    /// The first thing that can not work, and where it is written.
+    pub fn build(source: &Source, fixed: &Fixed, warnings: &mut Vec<String>) -> Result<Self, Error> {
+        let written = source.read()?;
+        let config = &written.config;
+        let mut store = Store::load(&written, warnings)?;
+        if store.is_empty() {
+            match &fixed.demo {
+                Some(identity) => identity.add_to(&mut store).map_err(Error::new)?,
+                None => {
+                    return Err(written.missing(
+                        "no certificate: add [[certificate]] with `chain` and `key`, or use --demo",
+                    ));
+                }
+            }
+        }
+        let default = match (&config.backend, &fixed.demo) {
+            (Some(backend), _) => target(&written, backend)?,
+            (None, Some(_)) => Target::Demo,
+            (None, None) => {
+                return Err(written.missing("no backend: set `backend` to \"HOST:PORT\" or \"unix:/path\""));
+            }
+        };
+        let mut names = HashMap::new();
+        for route in &config.route {
+            let target = target(&written, &route.backend)?;
+            for name in &route.names {
+                if names.insert(name.get_ref().0.clone().into_bytes(), target.clone()).is_some() {
+                    return Err(written.error(name, format!("`{}` has a route already", name.get_ref().0)));
+                }
+            }
+        }
+        let mut listen: Vec<_> = config.listen.iter().map(|address| address.get_ref().0).collect();
+        if listen.is_empty() {
+            if fixed.demo.is_none() {
+                return Err(written.missing(
+                    "no address to listen on: set `listen`, such as [\"0.0.0.0:443\", \"[::]:443\"]",
+                ));
+            }
+            listen.push(demo::ADDRESS);
+        }
+        for (i, address) in config.listen.iter().enumerate() {
+            if listen[..i].contains(&address.get_ref().0) {
+                return Err(written.error(address, format!("{} is listed twice", address.get_ref().0)));
+            }
+        }
+        Ok(Self {
+            policy: policy(&written, fixed.demo.is_some())?,
+            store,
+            tickets: ticket_secrets(&written, fixed)?,
+            clients: Trust::load(&written)?.map(Arc::new),
+            routes: Routes { default, names },
+            proxy: config.proxy_protocol.clone(),
+            timeouts: timeouts(&written)?,
+            limits: limits(&written)?,
+            log: config.log.clone(),
+            listener: listener::Options {
+                backlog: config.backlog.max(1),
+                keepalive: config.tcp_keepalive.0,
+                fast_open: config.tcp_fastopen,
+                defer: config.timeouts.handshake.0,
+            },
+            listen,
+            metrics: config.metrics.listen.as_ref().map(|address| address.get_ref().0),
+            workers: workers(&written)?,
+            cpu: config.cpu,
+            user: config.user.as_ref().map(|user| user.get_ref().clone()),
+            group: config.group.as_ref().map(|group| group.get_ref().clone()),
+            log_file: config.log.file.clone(),
+        })
+    }
+
+    /// Connections that one worker may hold.
+    pub fn connections_per_worker(&self, workers: usize) -> usize {
+        self.limits.connections.div_ceil(workers)
+    }
+}
+
+fn workers(written: &Written) -> Result<usize, Error> {
+    match written.config.workers {
+        None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
+        Some(count @ 1..=1024) => Ok(count),
+        Some(_) => Err(written.missing("`workers` is not between 1 and 1024")),
+    }
+}
+
+fn target(written: &Written, backend: &Spanned<Backend>) -> Result<Target, Error> {
+    Ok(match backend.get_ref() {
+        Backend::Demo => Target::Demo,
+        Backend::Static(size) => Target::Static(*size),
+        Backend::Unix(path) => {
+            let address = SocketAddrUnix::new(path)
+                .map_err(|e| written.error(backend, format!("{}: {e}", path.display())))?;
+            Target::Unix(address, backend.get_ref().to_string())
+        }
+        Backend::Tcp(name) => {
+            let resolved = name.to_socket_addrs().map(Iterator::collect);
+            let addresses: Vec<_> =
+                resolved.map_err(|e| written.error(backend, format!("{name} does not resolve: {e}")))?;
+            if addresses.is_empty() {
+                return Err(written.error(backend, format!("{name} has no address")));
+            }
+            Target::Tcp(addresses, name.clone())
+        }
+    })
+}
+
+fn policy(written: &Written, demo: bool) -> Result<Policy, Error> {
+    let tls = &written.config.tls;
+    let tickets = &written.config.tickets;
+    let versions: Vec<_> = tls.versions.iter().map(|version| version.0).collect();
+    let alpn = if demo && tls.alpn.is_empty() {
+        vec![ttls::config::Protocol::new(b"http/1.1").ok_or_else(|| Error::new("ALPN"))?]
+    } else {
+        tls.alpn.iter().map(|protocol| protocol.0).collect()
+    };
+    let too_many =
+        |what: &str| written.missing(&format!("too many entries in tls.{what}, or one of them twice"));
+    let policy = Policy {
+        tls12: versions.contains(&ttls::suite::Version::Tls12),
+        tls13: versions.contains(&ttls::suite::Version::Tls13),
+        suites: List::new(
+            tls.suites.iter().map(|suite| suite.0).filter(|suite| versions.contains(&suite.version())),
+        )
+        .ok_or_else(|| too_many("suites"))?,
+        groups: List::new(tls.groups.iter().map(|group| group.0)).ok_or_else(|| too_many("groups"))?,
+        client_order: tls.prefer_client_order,
+        alpn: List::new(alpn).ok_or_else(|| too_many("alpn"))?,
+        alpn_required: tls.alpn_required,
+        unknown_name: match tls.unknown_name {
+            schema::UnknownName::Default => UnknownName::UseDefault,
+            schema::UnknownName::Refuse => UnknownName::Refuse,
+        },
+        client_certificate: match written.config.client_certificates.mode {
+            schema::ClientMode::None => ClientCertificate::None,
+            schema::ClientMode::Optional => ClientCertificate::Optional,
+            schema::ClientMode::Required => ClientCertificate::Required,
+        },
+        extended_master_secret_required: tls.extended_master_secret_required,
+        tickets: tickets.per_handshake,
+        ticket_lifetime: u32::try_from(tickets.lifetime.0.as_secs()).unwrap_or(u32::MAX),
+        ..Policy::default()
+    };
+    policy.check().map_err(|e| written.missing(&e.to_string()))?;
+    Ok(policy)
+}
+
+fn ticket_secrets(written: &Written, fixed: &Fixed) -> Result<Option<TicketSecrets>, Error> {
+    let tickets = &written.config.tickets;
+    if !tickets.enabled {
+        return Ok(None);
+    }
+    let read = |at: &Spanned<PathBuf>| {
+        let path = written.path(at);
+        let secret = certificates::read(written, at, &path)?;
+        if secret.len() < 32 {
+            let message = format!(
+                "{}: has {} bytes, at least 32 are needed: make it with `head -c 64 /dev/urandom`",
+                path.display(),
+                secret.len()
+            );
+            return Err(written.error(at, message));
+        }
+        Ok(secret)
+    };
+    let now = match &tickets.secret_file {
+        Some(at) => read(at)?,
+        None => fixed.ticket_secret.expose().to_vec(),
+    };
+    let before = tickets.previous_secret_file.as_ref().map(read).transpose()?;
+    let lifetime = u32::try_from(tickets.lifetime.0.as_secs()).unwrap_or(u32::MAX);
+    Ok(Some(TicketSecrets { now, before, lifetime }))
+}
+
+fn timeouts(written: &Written) -> Result<Timeouts, Error> {
+    let t = &written.config.timeouts;
+    let ms = |time: Time| u64::try_from(time.0.as_millis()).unwrap_or(u64::MAX);
+    for (name, time) in [("handshake", t.handshake), ("connect", t.connect), ("close", t.close)] {
+        if time.0 == Duration::ZERO {
+            return Err(written
+                .missing(&format!("timeouts.{name} is zero: only timeouts.idle and timeouts.drain may be")));
+        }
+    }
+    Ok(Timeouts {
+        handshake: ms(t.handshake),
+        connect: ms(t.connect),
+        idle: ms(t.idle),
+        close: ms(t.close),
+        drain: ms(t.drain),
+    })
+}
+
+fn limits(written: &Written) -> Result<schema::Limits, Error> {
+    let limits = &written.config.limits;
+    let least = |name: &str, value: usize, least: usize| {
+        if value < least {
+            Err(written.missing(&format!("limits.{name} is {value}, at least {least} is needed")))
+        } else {
+            Ok(())
+        }
+    };
+    least("connections", limits.connections, 1)?;
+    least("half_open", limits.half_open, 1)?;
+    least("buffer_memory", limits.buffer_memory.0, 1 << 20)?;
+    if limits.connections > 1 << 24 {
+        return Err(written.missing("limits.connections is over 16777216"));
+    }
+    if limits.ipv4_prefix > 32 || limits.ipv6_prefix > 128 {
+        return Err(written.missing("limits.ipv4_prefix is over 32 bits or limits.ipv6_prefix over 128"));
+    }
+    Ok(limits.clone())
+}
