@@ -24,6 +24,7 @@ use core::mem::MaybeUninit;
 
 use crate::cpu::Cpu;
 use crate::job::{Failed, Output, Work};
+use crate::rsa::Way;
 
 /// One item of work and the place for its result.
 pub struct Item<'k> {
@@ -46,6 +47,8 @@ pub struct Engine {
     cpu: Cpu,
     #[cfg(target_arch = "x86_64")]
     lanes: gather::Lanes,
+    #[cfg(target_arch = "x86_64")]
+    rsa: crate::rsa::ifma::Scratch,
 }
 
 impl Engine {
@@ -57,6 +60,8 @@ impl Engine {
             // SAFETY: `Lanes` is made of integers and vectors of integers, for which zeros are valid.
             // Its vectors are used only with the token that `Cpu::Ifma` carries.
             lanes: unsafe { MaybeUninit::zeroed().assume_init() },
+            #[cfg(target_arch = "x86_64")]
+            rsa: crate::rsa::ifma::Scratch::ZERO,
         }
     }
 
@@ -86,7 +91,12 @@ impl Engine {
         // What the lanes did not take, or could not finish.
         for item in items {
             if item.result.is_none() {
-                item.result = Some(item.work.run());
+                let way = match self.cpu {
+                    #[cfg(target_arch = "x86_64")]
+                    Cpu::Ifma(token) => Way::Ifma(token, &mut self.rsa),
+                    _ => Way::Scalar,
+                };
+                item.result = Some(item.work.run_by(way));
             }
         }
     }

@@ -63,6 +63,28 @@ impl Bmi2 {
 #[cfg(target_arch = "x86_64")]
 cpufeatures::new!(bmi2, "bmi2");
 
+/// Proof that BMI2 and ADX can be executed: MULX, and additions with a carry chain of their own. They
+/// use no state that an operating system would have to save.
+#[derive(Clone, Copy)]
+pub(crate) struct Adx(#[allow(dead_code)] Proof);
+
+impl Adx {
+    /// Asks the CPU the first time, and then the answer it left.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn get() -> Option<Self> {
+        adx::get().then_some(Self(()))
+    }
+
+    /// Never there.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(crate) fn get() -> Option<Self> {
+        None
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+cpufeatures::new!(adx, "bmi2", "adx");
+
 /// The state components that the operating system saves. Only after CPUID showed OSXSAVE.
 #[cfg(target_arch = "x86_64")]
 fn xcr0() -> u32 {

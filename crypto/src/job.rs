@@ -4,6 +4,7 @@
 //! A [`KeyExchange`] or [`SignRequest`] owns all its inputs, randomness included, so that it can be
 //! queued, moved between connections' lanes and computed in any order with the same result.
 
+use crate::rsa::Way;
 use crate::secret::Secret;
 use crate::sign::{Scheme, SigningKey};
 use crate::{key_exchange, mlkem, p256, x25519};
@@ -211,9 +212,14 @@ impl Work<'_> {
     /// # Errors
     /// See [`Failed`].
     pub fn run(&self) -> Result<Output, Failed> {
+        self.run_by(Way::Scalar)
+    }
+
+    /// [`Work::run`], an RSA signature on the given way.
+    pub(crate) fn run_by(&self, way: Way<'_>) -> Result<Output, Failed> {
         match self {
             Self::KeyExchange(exchange) => key_exchange::run(exchange),
-            Self::Sign(key, request) => key.sign(request).map(Output::Signed),
+            Self::Sign(key, request) => key.sign_by(request, way).map(Output::Signed),
         }
     }
 }

@@ -6,10 +6,15 @@
 //! "On the Importance of Checking Cryptographic Protocols for Faults", 1997), hence the verification.
 
 mod encode;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod ifma;
 pub(crate) mod montgomery;
+mod row;
 #[cfg(test)]
 mod tests;
 
+#[cfg(target_arch = "x86_64")]
+use crate::cpu::Ifma;
 use crate::ct;
 use crate::hash::{self, Digest, Hmac};
 use crate::job::{Failed, Signature};
@@ -33,6 +38,15 @@ pub(crate) enum Padding {
     Pkcs1,
     /// EMSA-PSS; salt and MGF1 of the digest's hash and length.
     Pss,
+}
+
+/// What computes the two exponentiations.
+pub(crate) enum Way<'s> {
+    /// Portable code.
+    Scalar,
+    /// Vector code, with the room it needs.
+    #[cfg(target_arch = "x86_64")]
+    Ifma(Ifma, &'s mut ifma::Scratch),
 }
 
 /// What is wrong with the numbers of a key.
@@ -105,8 +119,9 @@ impl PrivateKey {
         hash: hash::Algorithm,
         digest: &Digest,
         entropy: &Secret<32>,
+        way: Way<'_>,
     ) -> Result<Signature, Failed> {
-        each_width!(self, key => key.sign(padding, hash, digest, entropy))
+        each_width!(self, key => key.sign(padding, hash, digest, entropy, way))
     }
 
     /// Whether `n` and `e`, big-endian without leading zeros, are this key's public half.
@@ -151,7 +166,7 @@ impl<const HALF: usize, const FULL: usize> Crt<HALF, FULL> {
             qinv: *half(components.qinv)?,
         };
         let mut product = wide();
-        montgomery::wide_product(&mut product, &key.p.m, &key.q.m);
+        montgomery::wide_product(key.n.adx, &mut product, &key.p.m, &key.q.m);
         if product.as_flattened() != key.n.m {
             return Err(InvalidKey::Primes);
         }
@@ -161,7 +176,7 @@ impl<const HALF: usize, const FULL: usize> Crt<HALF, FULL> {
         // Any padding exercises all of the key. A wrong number that survives this trial by luck or by
         // design can only make later signatures fail: each is verified.
         let digest = Digest::zero(hash::Algorithm::Sha256);
-        key.sign(Padding::Pkcs1, hash::Algorithm::Sha256, &digest, &Secret::zero())
+        key.sign(Padding::Pkcs1, hash::Algorithm::Sha256, &digest, &Secret::zero(), Way::Scalar)
             .map_err(|_| InvalidKey::PrivateExponent)?;
         Ok(key)
     }
@@ -172,9 +187,10 @@ impl<const HALF: usize, const FULL: usize> Crt<HALF, FULL> {
         hash: hash::Algorithm,
         digest: &Digest,
         entropy: &Secret<32>,
+        way: Way<'_>,
     ) -> Result<Signature, Failed> {
         let message = self.encode(padding, hash, digest, entropy)?;
-        let signature = self.exponentiate(&message, entropy)?;
+        let signature = self.exponentiate(&message, entropy, way)?;
         if !self.verifies(&signature, &message) {
             return Err(Failed::Fault);
         }
@@ -220,10 +236,36 @@ impl<const HALF: usize, const FULL: usize> Crt<HALF, FULL> {
         &self,
         message: &[u64; FULL],
         entropy: &Secret<32>,
+        way: Way<'_>,
     ) -> Result<Zeroizing<[u64; FULL]>, Failed> {
         let scratch = &mut wide();
-        let mut sp = blinded_power(&self.p, &self.dp, self.e, message, entropy, BLINDING_P, scratch)?;
-        let mut sq = blinded_power(&self.q, &self.dq, self.e, message, entropy, BLINDING_Q, scratch)?;
+        let mut p = Blinded::new(&self.p, self.e, message, entropy, BLINDING_P, scratch)?;
+        let mut q = Blinded::new(&self.q, self.e, message, entropy, BLINDING_Q, scratch)?;
+        // d − 1, because d is odd.
+        let dp = Zeroizing::new(core::array::from_fn(|i| if i == 0 { self.dp[0] & !1 } else { self.dp[i] }));
+        let dq = Zeroizing::new(core::array::from_fn(|i| if i == 0 { self.dq[0] & !1 } else { self.dq[i] }));
+        match way {
+            Way::Scalar => {
+                p.base = power(&self.p, &p.base, &dp, scratch);
+                q.base = power(&self.q, &q.base, &dq, scratch);
+            }
+            #[cfg(target_arch = "x86_64")]
+            Way::Ifma(token, tables) => {
+                self.p.leave(&mut p.base, scratch);
+                self.q.leave(&mut q.base, scratch);
+                let primes = [&self.p, &self.q];
+                let bases = [&mut *p.base, &mut *q.base];
+                match HALF {
+                    16 => ifma::powers::<HALF, 3, 20>(token, primes, bases, [&dp, &dq], tables),
+                    24 => ifma::powers::<HALF, 4, 30>(token, primes, bases, [&dp, &dq], tables),
+                    _ => ifma::powers::<HALF, 5, 40>(token, primes, bases, [&dp, &dq], tables),
+                }
+                self.p.enter(&mut p.base, scratch);
+                self.q.enter(&mut q.base, scratch);
+            }
+        }
+        let mut sp = p.unblind(&self.p, scratch);
+        let mut sq = q.unblind(&self.q, scratch);
 
         // Garner: s = sq + q·(qinv·(sp − sq) mod p).
         self.p.leave(&mut sp, scratch);
@@ -234,7 +276,7 @@ impl<const HALF: usize, const FULL: usize> Crt<HALF, FULL> {
         self.p.enter(&mut sp, scratch);
         self.p.multiply(&mut sp, &self.qinv, scratch);
         self.p.remainder(&mut sp, scratch);
-        montgomery::wide_product(scratch, &sp, &self.q.m);
+        montgomery::wide_product(self.n.adx, scratch, &sp, &self.q.m);
         let mut s = Zeroizing::new([0; FULL]);
         let mut carry = false;
         for (i, (s, &product)) in s.iter_mut().zip(scratch.as_flattened()).enumerate() {
@@ -263,43 +305,61 @@ impl<const HALF: usize, const FULL: usize> Drop for Crt<HALF, FULL> {
     }
 }
 
-/// message^d mod prime, in Montgomery form, without ever raising a base that an attacker may know.
+/// A base to raise to d − 1, and what then gives message^d; no base is raised that an attacker may know.
 ///
 /// With a random r, the base is message·r^e, and message^d = base^(d−1)·message·r^(e−1), because
 /// r^(e·(d−1))·r^(e−1) = r^(e·d−1) = 1. Unlike the usual form, this needs no inverse of r.
-fn blinded_power<const HALF: usize, const FULL: usize>(
+struct Blinded<const HALF: usize> {
+    /// message·r^e, in Montgomery form.
+    base: Zeroizing<[u64; HALF]>,
+    /// message·r^(e−1), in Montgomery form.
+    rest: Zeroizing<[u64; HALF]>,
+}
+
+impl<const HALF: usize> Blinded<HALF> {
+    fn new<const FULL: usize>(
+        prime: &Modulus<HALF>,
+        e: u64,
+        message: &[u64; FULL],
+        entropy: &Secret<32>,
+        label: &[u8],
+        scratch: &mut Wide<HALF>,
+    ) -> Result<Self, Failed> {
+        let r = blinding(entropy, label)?;
+
+        // message mod prime: message/R, then twice times R.
+        let mut reduced = Zeroizing::new([0; HALF]);
+        scratch.as_flattened_mut().copy_from_slice(message);
+        prime.reduce(&mut reduced, scratch);
+        prime.enter(&mut reduced, scratch);
+        prime.enter(&mut reduced, scratch);
+
+        let mut rest = prime.power_public(&r, e - 1, scratch);
+        prime.multiply(&mut rest, &reduced, scratch);
+        let mut base = rest.clone();
+        prime.multiply(&mut base, &r, scratch);
+        Ok(Self { base, rest })
+    }
+
+    /// message^d, in Montgomery form, once the base has been raised to d − 1.
+    fn unblind(mut self, prime: &Modulus<HALF>, scratch: &mut Wide<HALF>) -> Zeroizing<[u64; HALF]> {
+        prime.multiply(&mut self.base, &self.rest, scratch);
+        self.base
+    }
+}
+
+/// base^exponent with a table of at most 4 KiB: a kernel stack has 16.
+fn power<const HALF: usize>(
     prime: &Modulus<HALF>,
-    d: &[u64; HALF],
-    e: u64,
-    message: &[u64; FULL],
-    entropy: &Secret<32>,
-    label: &[u8],
+    base: &[u64; HALF],
+    exponent: &[u64; HALF],
     scratch: &mut Wide<HALF>,
-) -> Result<Zeroizing<[u64; HALF]>, Failed> {
-    let r = blinding(entropy, label)?;
-
-    // message mod prime: message/R, then twice times R.
-    let mut reduced = Zeroizing::new([0; HALF]);
-    scratch.as_flattened_mut().copy_from_slice(message);
-    prime.reduce(&mut reduced, scratch);
-    prime.enter(&mut reduced, scratch);
-    prime.enter(&mut reduced, scratch);
-
-    let mut unblind = prime.power_public(&r, e - 1, scratch);
-    prime.multiply(&mut unblind, &reduced, scratch);
-    let mut base = unblind.clone();
-    prime.multiply(&mut base, &r, scratch);
-
-    let mut exponent = Zeroizing::new(*d);
-    exponent[0] &= !1;
-    // The table stays within 4 KiB: a kernel stack has 16.
-    let mut power = if HALF <= 16 {
-        prime.power::<32>(&base, &exponent, scratch)
+) -> Zeroizing<[u64; HALF]> {
+    if HALF <= 16 {
+        prime.power::<32>(base, exponent, scratch)
     } else {
-        prime.power::<16>(&base, &exponent, scratch)
-    };
-    prime.multiply(&mut power, &unblind, scratch);
-    Ok(power)
+        prime.power::<16>(base, exponent, scratch)
+    }
 }
 
 /// A number expanded from `entropy`. Taken to be in Montgomery form, it is as random as any.

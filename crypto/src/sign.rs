@@ -9,7 +9,7 @@ pub use error::KeyError;
 use crate::hash;
 use crate::job::{Failed, SignRequest, Signature};
 use crate::p256::ecdsa;
-use crate::rsa::{self, Padding};
+use crate::rsa::{self, Padding, Way};
 
 /// Signature schemes a server can use (RFC 8446 §4.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,14 +108,19 @@ impl SigningKey {
     /// [`Failed::Unsupported`] if the scheme does not fit the key, or the digest the scheme;
     /// [`Failed::Fault`] if an RSA signature does not verify.
     pub fn sign(&self, request: &SignRequest) -> Result<Signature, Failed> {
+        self.sign_by(request, Way::Scalar)
+    }
+
+    /// [`SigningKey::sign`], an RSA signature on the given way.
+    pub(crate) fn sign_by(&self, request: &SignRequest, way: Way<'_>) -> Result<Signature, Failed> {
         let SignRequest { scheme, digest, entropy } = request;
         match (&self.0, *scheme) {
             (Key::EcdsaP256(key), Scheme::EcdsaP256Sha256) => {
                 let digest = digest.as_bytes().try_into().map_err(|_| Failed::Unsupported)?;
                 Ok(key.sign(digest, entropy))
             }
-            (Key::Rsa(key), Scheme::RsaPss(hash)) => key.sign(Padding::Pss, hash, digest, entropy),
-            (Key::Rsa(key), Scheme::RsaPkcs1(hash)) => key.sign(Padding::Pkcs1, hash, digest, entropy),
+            (Key::Rsa(key), Scheme::RsaPss(hash)) => key.sign(Padding::Pss, hash, digest, entropy, way),
+            (Key::Rsa(key), Scheme::RsaPkcs1(hash)) => key.sign(Padding::Pkcs1, hash, digest, entropy, way),
             _ => Err(Failed::Unsupported),
         }
     }

@@ -2,11 +2,12 @@
 //! One AVX-512 register of eight 64-bit lanes, and masks of lanes.
 
 use core::arch::x86_64::{
-    __m512i, _mm512_add_epi64, _mm512_alignr_epi64, _mm512_and_si512, _mm512_cmpeq_epi64_mask,
-    _mm512_loadu_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_mask_blend_epi64,
-    _mm512_movepi64_mask, _mm512_mullo_epi64, _mm512_or_si512, _mm512_permutex2var_epi64, _mm512_set1_epi64,
-    _mm512_setzero_si512, _mm512_slli_epi64, _mm512_sllv_epi64, _mm512_srai_epi64, _mm512_srli_epi64,
-    _mm512_srlv_epi64, _mm512_storeu_si512, _mm512_sub_epi64, _mm512_test_epi64_mask, _mm512_xor_si512,
+    __m512i, _mm512_add_epi64, _mm512_alignr_epi64, _mm512_and_si512, _mm512_broadcastq_epi64,
+    _mm512_castsi512_si128, _mm512_cmpeq_epi64_mask, _mm512_loadu_si512, _mm512_madd52hi_epu64,
+    _mm512_madd52lo_epu64, _mm512_mask_blend_epi64, _mm512_maskz_srli_epi64, _mm512_movepi64_mask,
+    _mm512_mullo_epi64, _mm512_or_si512, _mm512_permutex2var_epi64, _mm512_set1_epi64, _mm512_setzero_si512,
+    _mm512_slli_epi64, _mm512_sllv_epi64, _mm512_srai_epi64, _mm512_srli_epi64, _mm512_srlv_epi64,
+    _mm512_storeu_si512, _mm512_sub_epi64, _mm512_test_epi64_mask, _mm512_xor_si512,
 };
 use core::ops::{Add, BitAnd, BitOr, BitXor, Not, Sub};
 
@@ -197,6 +198,34 @@ impl V {
     pub(crate) fn pick16(self, low: Self, high: Self) -> Self {
         // SAFETY: this vector proves AVX-512F.
         Self(unsafe { _mm512_permutex2var_epi64(low.0, self.0, high.0) })
+    }
+
+    /// Lane 0 in every lane.
+    #[inline(always)]
+    pub(crate) fn broadcast_lowest(self) -> Self {
+        // SAFETY: this vector proves AVX-512F.
+        Self(unsafe { _mm512_broadcastq_epi64(_mm512_castsi512_si128(self.0)) })
+    }
+
+    /// Logical shift right in lane 0, zero in the others.
+    #[inline(always)]
+    pub(crate) fn shr_lowest<const N: u32>(self) -> Self {
+        // SAFETY: this vector proves AVX-512F.
+        Self(unsafe { _mm512_maskz_srli_epi64::<N>(1, self.0) })
+    }
+
+    /// Lane i takes lane i + 1, lane 7 takes lane 0 of `next`.
+    #[inline(always)]
+    pub(crate) fn shift_down(self, next: Self) -> Self {
+        // SAFETY: this vector proves AVX-512F.
+        Self(unsafe { _mm512_alignr_epi64::<1>(next.0, self.0) })
+    }
+
+    /// Lane i takes lane i − 1 of `next`, lane 0 takes lane 7 of this vector.
+    #[inline(always)]
+    pub(crate) fn shift_up(self, next: Self) -> Self {
+        // SAFETY: this vector proves AVX-512F.
+        Self(unsafe { _mm512_alignr_epi64::<7>(next.0, self.0) })
     }
 
     /// Lane i takes lane i + N (mod 8).

@@ -6,6 +6,8 @@
 //! known to be below R, not below the modulus: one masked subtraction then keeps it so.
 //! Everything here takes the same time for all values of the same width; the modulus may be secret too.
 
+use super::row;
+use crate::cpu::Adx;
 use crate::ct;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -29,6 +31,8 @@ pub(crate) struct Modulus<const N: usize> {
     /// 2^(130·N) mod m: R² for the lanes, whose R is 2^(65·N).
     #[cfg(target_arch = "x86_64")]
     pub(crate) lanes_r2: [u64; N],
+    /// Whether this CPU has two carry chains.
+    pub(crate) adx: Option<Adx>,
 }
 
 impl<const N: usize> Modulus<N> {
@@ -49,6 +53,7 @@ impl<const N: usize> Modulus<N> {
             m: *m,
             m0: inverse.wrapping_neg(),
             r2,
+            adx: Adx::get(),
             #[cfg(target_arch = "x86_64")]
             lanes_r2: times_power_of_two(r2, 2 * N, m),
         })
@@ -56,13 +61,18 @@ impl<const N: usize> Modulus<N> {
 
     /// a ← a·b/R.
     pub(crate) fn multiply(&self, a: &mut [u64; N], b: &[u64; N], scratch: &mut Wide<N>) {
-        wide_product(scratch, a, b);
+        wide_product(self.adx, scratch, a, b);
         self.reduce(a, scratch);
     }
 
     /// a ← a²/R.
     pub(crate) fn square(&self, a: &mut [u64; N], scratch: &mut Wide<N>) {
-        wide_square(scratch, a);
+        if self.adx.is_some() {
+            // Whole rows with two carry chains beat half of the products with one.
+            wide_product(self.adx, scratch, a, a);
+        } else {
+            wide_square(scratch, a);
+        }
         self.reduce(a, scratch);
     }
 
@@ -92,10 +102,7 @@ impl<const N: usize> Modulus<N> {
         for i in 0..N {
             let (row, rest) = limbs[i..].split_at_mut(N);
             let q = row[0].wrapping_mul(self.m0);
-            let mut high = 0;
-            for (limb, &m) in row.iter_mut().zip(&self.m) {
-                (*limb, high) = q.carrying_mul_add(m, *limb, high);
-            }
+            let high = row::add_product(self.adx, row, &self.m, q);
             (rest[0], carry) = rest[0].carrying_add(high, carry);
         }
         // The sum is below R + m, so one subtraction after a carry brings it below R.
@@ -184,7 +191,7 @@ impl<const N: usize> Drop for Modulus<N> {
 }
 
 /// The digit below `radix` (a power of two, at most 2^32) that starts at bit `position`.
-fn digit<const N: usize>(number: &[u64; N], position: usize, radix: usize) -> u64 {
+pub(crate) fn digit<const N: usize>(number: &[u64; N], position: usize, radix: usize) -> u64 {
     let (limb, shift) = (position / 64, position % 64);
     let low = number[limb] >> shift;
     // Two shifts, because one by 64 would overflow.
@@ -208,16 +215,12 @@ fn select<const N: usize, const ENTRIES: usize>(
 }
 
 /// out ← a·b.
-pub(crate) fn wide_product<const N: usize>(out: &mut Wide<N>, a: &[u64; N], b: &[u64; N]) {
+pub(crate) fn wide_product<const N: usize>(adx: Option<Adx>, out: &mut Wide<N>, a: &[u64; N], b: &[u64; N]) {
     let limbs = out.as_flattened_mut();
     limbs[..N].fill(0);
     for (i, &b) in b.iter().enumerate() {
         let (row, rest) = limbs[i..].split_at_mut(N);
-        let mut carry = 0;
-        for (limb, &a) in row.iter_mut().zip(a) {
-            (*limb, carry) = a.carrying_mul_add(b, *limb, carry);
-        }
-        rest[0] = carry;
+        rest[0] = row::add_product(adx, row, a, b);
     }
 }
 
@@ -246,23 +249,22 @@ pub(crate) fn wide_square<const N: usize>(out: &mut Wide<N>, a: &[u64; N]) {
 /// a·2^doublings mod m, for a below m.
 fn times_power_of_two<const N: usize>(mut a: [u64; N], doublings: usize, m: &[u64; N]) -> [u64; N] {
     for _ in 0..doublings {
-        let carry = double(&mut a);
-        subtract_if_not_below(&mut a, carry, m);
+        double(&mut a, m);
     }
     a
 }
 
-/// a ← 2a, returning the bit that falls out.
-fn double<const N: usize>(a: &mut [u64; N]) -> u64 {
+/// a ← 2a mod m, for a below m.
+fn double<const N: usize>(a: &mut [u64; N], m: &[u64; N]) {
     let mut carry = 0;
-    for limb in a {
+    for limb in a.iter_mut() {
         (*limb, carry) = (*limb << 1 | carry, *limb >> 63);
     }
-    carry
+    subtract_if_not_below(a, carry, m);
 }
 
 /// a ← a − m if the number `carry`·R + a is not below m. `carry` is 0 or 1.
-fn subtract_if_not_below<const N: usize>(a: &mut [u64; N], carry: u64, m: &[u64; N]) {
+pub(crate) fn subtract_if_not_below<const N: usize>(a: &mut [u64; N], carry: u64, m: &[u64; N]) {
     let mut borrow = false;
     for (&a, &m) in a.iter().zip(m) {
         (_, borrow) = a.borrowing_sub(m, borrow);

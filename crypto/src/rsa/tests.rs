@@ -2,7 +2,8 @@
 //! Arithmetic against another library, and faults injected into keys.
 
 use super::montgomery::{Modulus, wide};
-use super::{Crt, Padding, PrivateKey};
+use super::{Crt, Padding, PrivateKey, Way};
+use crate::cpu::Adx;
 use crate::hash::{Algorithm, Digest};
 use crate::job::Failed;
 use crate::secret::Secret;
@@ -30,6 +31,12 @@ fn big(limbs: &[u64]) -> BigUint {
 }
 
 fn arithmetic_agrees<const N: usize>(rounds: usize) {
+    for adx in [Adx::get(), None] {
+        arithmetic_agrees_with::<N>(adx, rounds);
+    }
+}
+
+fn arithmetic_agrees_with<const N: usize>(adx: Option<Adx>, rounds: usize) {
     let state = &mut 1;
     let scratch = &mut wide();
     let r = BigUint::from(1u8) << (64 * N);
@@ -38,7 +45,8 @@ fn arithmetic_agrees<const N: usize>(rounds: usize) {
         m[0] |= 1;
         // Short moduli too: keys are padded to the next width.
         m[N - round % (N / 2)..].fill(0);
-        let Some(modulus) = Modulus::new(&m) else { continue };
+        let Some(mut modulus) = Modulus::new(&m) else { continue };
+        modulus.adx = adx;
         let m = big(&m);
         let (a, b) = (edgy::<N>(state), edgy::<N>(state));
 
@@ -105,11 +113,13 @@ fn no_faulty_signature_leaves() {
         ("−1/q", |key| core::slice::from_mut(&mut key.q.m0)),
         ("e", |key| core::slice::from_mut(&mut key.e)),
     ];
+    #[cfg(target_arch = "x86_64")]
+    let mut scratch = super::ifma::Scratch::ZERO;
     let whole = key_2048();
     let digest = Digest::zero(Algorithm::Sha256);
     let entropy = Secret::new([7; 32]);
     for padding in [Padding::Pkcs1, Padding::Pss] {
-        assert!(whole.sign(padding, Algorithm::Sha256, &digest, &entropy).is_ok());
+        assert!(whole.sign(padding, Algorithm::Sha256, &digest, &entropy, Way::Scalar).is_ok());
         for (name, field) in FIELDS {
             let bits = 64 * field(&mut whole.clone()).len();
             for bit in (0..bits).step_by(if bits > 64 { 29 } else { 5 }) {
@@ -119,8 +129,14 @@ fn no_faulty_signature_leaves() {
                 }
                 let mut faulty = whole.clone();
                 field(&mut faulty)[bit / 64] ^= 1 << (bit % 64);
-                let result = faulty.sign(padding, Algorithm::Sha256, &digest, &entropy);
+                let result = faulty.sign(padding, Algorithm::Sha256, &digest, &entropy, Way::Scalar);
                 assert_eq!(result.err(), Some(Failed::Fault), "{padding:?}, bit {bit} of {name}");
+                #[cfg(target_arch = "x86_64")]
+                if let Some(token) = crate::cpu::Ifma::detect() {
+                    let way = Way::Ifma(token, &mut scratch);
+                    let result = faulty.sign(padding, Algorithm::Sha256, &digest, &entropy, way);
+                    assert_eq!(result.err(), Some(Failed::Fault), "{padding:?}, bit {bit} of {name}");
+                }
             }
         }
     }
@@ -131,9 +147,77 @@ fn blinding_changes_nothing_but_the_way() {
     let key = key_2048();
     let digest = Digest::zero(Algorithm::Sha256);
     let message = key.encode(Padding::Pkcs1, Algorithm::Sha256, &digest, &Secret::zero()).expect("encodes");
-    let [one, two] =
-        [1, 2].map(|i| key.exponentiate(&message, &Secret::new([i; 32])).expect("exponentiates"));
+    let [one, two] = [1, 2]
+        .map(|i| key.exponentiate(&message, &Secret::new([i; 32]), Way::Scalar).expect("exponentiates"));
     assert_eq!(one, two);
-    let zero = key.exponentiate(&[0; 32], &Secret::zero()).expect("exponentiates");
+    let zero = key.exponentiate(&[0; 32], &Secret::zero(), Way::Scalar).expect("exponentiates");
     assert_eq!(*zero, [0; 32]);
+}
+
+/// The same signatures from vectors as from scalar code, in every size, short primes included.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn vectors_sign_the_same() {
+    let Some(token) = crate::cpu::Ifma::detect() else {
+        return; // nothing to test without AVX-512 IFMA
+    };
+    let mut scratch = super::ifma::Scratch::ZERO;
+    for der in [
+        &include_bytes!("../../../vectors/keys/rsa-2048.pkcs8.der")[..],
+        include_bytes!("../../../vectors/keys/rsa-2048-e3.pkcs8.der"),
+        include_bytes!("../../../vectors/keys/rsa-2049.pkcs8.der"),
+        include_bytes!("../../../vectors/keys/rsa-2560.pkcs8.der"),
+        include_bytes!("../../../vectors/keys/rsa-3072.pkcs8.der"),
+        include_bytes!("../../../vectors/keys/rsa-4096.pkcs8.der"),
+    ] {
+        let Key::Rsa(key) = SigningKey::from_der(Encoding::Pkcs8, der).expect("a key").0 else {
+            panic!("not an RSA key");
+        };
+        for i in 0..20 {
+            let digest = Algorithm::Sha256.digest(&[i]);
+            let sign = |way| {
+                let entropy = Secret::new([!i; 32]);
+                let signature = key.sign(Padding::Pss, Algorithm::Sha256, &digest, &entropy, way);
+                signature.expect("signs").as_bytes().to_vec()
+            };
+            assert_eq!(sign(Way::Ifma(token, &mut scratch)), sign(Way::Scalar), "{i}");
+        }
+    }
+}
+
+/// Values that stress carries go through the vectors as through another library.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn vector_powers_agree_with_reference() {
+    let Some(token) = crate::cpu::Ifma::detect() else {
+        return; // nothing to test without AVX-512 IFMA
+    };
+    fn agree<const N: usize, const Z: usize, const LIMBS: usize>(token: crate::cpu::Ifma, rounds: usize) {
+        let state = &mut 5;
+        let mut scratch = super::ifma::Scratch::ZERO;
+        for round in 0..rounds {
+            let moduli = [0, 1].map(|_| {
+                let mut m = edgy::<N>(state);
+                m[0] |= 1;
+                m[N - round % (N / 2)..].fill(0);
+                Modulus::new(&m)
+            });
+            let [Some(p), Some(q)] = &moduli else { continue };
+            let [mut a, mut b] = [p, q].map(|prime| {
+                let mut base = edgy::<N>(state);
+                prime.remainder(&mut base, &mut wide());
+                base
+            });
+            let exponents = [edgy::<N>(state), edgy::<N>(state)];
+            let expected = [(a, p, 0), (b, q, 1)]
+                .map(|(base, prime, i)| big(&base).modpow(&big(&exponents[i]), &big(&prime.m)));
+            let bases = [&mut a, &mut b];
+            let exponents = [&exponents[0], &exponents[1]];
+            super::ifma::powers::<N, Z, LIMBS>(token, [p, q], bases, exponents, &mut scratch);
+            assert_eq!([big(&a), big(&b)], expected);
+        }
+    }
+    agree::<16, 3, 20>(token, 100);
+    agree::<24, 4, 30>(token, 50);
+    agree::<32, 5, 40>(token, 30);
 }
