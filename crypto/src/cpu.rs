@@ -2,7 +2,7 @@
 //! What the CPU can do, as tokens: code for an instruction set asks for its token, and a token
 //! exists only where the instructions were found.
 
-/// Proof that AVX-512F, DQ and IFMA with BMI1, BMI2 and LZCNT can be executed, ZMM state included.
+/// Proof that AVX-512F, VL, DQ and IFMA with BMI1, BMI2 and LZCNT can be executed, ZMM state included.
 ///
 /// Inside a kernel the proof holds only between `kernel_fpu_begin` and `kernel_fpu_end`.
 #[derive(Clone, Copy)]
@@ -24,7 +24,8 @@ impl Ifma {
         const AVX512F: u32 = 1 << 16;
         const AVX512DQ: u32 = 1 << 17;
         const AVX512IFMA: u32 = 1 << 21;
-        const NEEDED: u32 = BMI1 | BMI2 | AVX512F | AVX512DQ | AVX512IFMA;
+        const AVX512VL: u32 = 1 << 31;
+        const NEEDED: u32 = BMI1 | BMI2 | AVX512F | AVX512DQ | AVX512IFMA | AVX512VL;
         const LZCNT: u32 = 1 << 5;
         const OSXSAVE: u32 = 1 << 27;
         // XCR0: SSE, AVX, opmask, upper halves of ZMM0-15, ZMM16-31.
@@ -135,7 +136,7 @@ pub struct Missing;
 
 impl core::fmt::Display for Missing {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("this CPU or its kernel lacks AVX-512 IFMA (avx512f, avx512dq, avx512ifma, bmi2, lzcnt)")
+        f.write_str("this CPU or its kernel lacks AVX-512 IFMA (avx512f, avx512vl, avx512dq, avx512ifma, bmi2, lzcnt)")
     }
 }
 

@@ -6,8 +6,9 @@ use crate::cpu::Ifma;
 use crate::job::{Failed, KeyExchange, Output, PeerShare, Seed, Work};
 use crate::key_exchange::{share, shared};
 use crate::lanes::p256::{AGREE_VECTORS, Agree, Generate, Scratch, run};
-use crate::lanes::{LANES, VECTORS, ecdsa, get, put, wipe};
+use crate::lanes::{LANES, VECTORS, ecdsa, get, nonce, put, wipe};
 use crate::limbs::{self, Limbs};
+use crate::p256::scalar::Scalar;
 use crate::p256::{POINT, ecdsa as scalar_ecdsa};
 use crate::secret::Secret;
 use crate::sign::Key;
@@ -69,11 +70,9 @@ impl P256 {
         entropy: &Secret<32>,
     ) {
         let (vector, lane) = (&mut self.sign[self.signed / LANES], self.signed % LANES);
-        key.with_first_nonce(digest, entropy, |key, digest, nonce| {
-            put(&mut vector.key, lane, key);
-            put(&mut vector.digest, lane, digest);
-            put(&mut vector.nonce.scalar, lane, nonce);
-        });
+        put(&mut vector.key, lane, &key.scalar().0);
+        put(&mut vector.digest, lane, &Scalar::reduced(&limbs::from_be_bytes(digest)).0);
+        put(&mut vector.entropy, lane, &limbs::from_be_bytes(entropy.expose()));
         self.sign_items[self.signed] = item;
         self.signed += 1;
     }
@@ -106,6 +105,7 @@ impl P256 {
         let agree = &mut self.agree[..self.agreed.div_ceil(LANES)];
         // SAFETY: the token proves the features.
         unsafe {
+            nonce::derive(t, sign);
             run(t, sign, generate, agree, &mut self.scratch);
             ecdsa::finish(t, sign, &mut self.sign_scratch);
         }

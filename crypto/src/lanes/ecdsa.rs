@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! ECDSA on P-256 (FIPS 186-5 §6.4.1), eight lanes: all of a signature but its nonce's derivation.
+//! ECDSA on P-256 (FIPS 186-5 §6.4.1), eight lanes: once nonces and their points are there.
 
 use super::invert::invert_all;
 use super::montgomery::{Fe, N};
@@ -11,12 +11,14 @@ use crate::cpu::Ifma;
 /// Eight signatures to compute. Integers are little-endian words, one lane per item.
 #[derive(Clone, Copy)]
 pub(crate) struct Sign {
-    /// The nonce as the scalar, and after [`super::p256::run`] its point.
+    /// The nonce after [`super::nonce::derive`], and its point after [`super::p256::run`].
     pub(crate) nonce: Generate,
     /// In: the private key, in 1..n.
     pub(crate) key: [Block; 4],
-    /// In: the digest as an integer of 256 bits.
+    /// In: the digest modulo n.
     pub(crate) digest: [Block; 4],
+    /// In: fresh randomness, as a big-endian integer.
+    pub(crate) entropy: [Block; 4],
     /// Out: the signature, both below n.
     pub(crate) r: [Block; 4],
     pub(crate) s: [Block; 4],

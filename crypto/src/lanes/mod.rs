@@ -27,6 +27,7 @@ pub(crate) mod ecdsa;
 pub(crate) mod field25519;
 pub(crate) mod invert;
 pub(crate) mod montgomery;
+pub(crate) mod nonce;
 pub(crate) mod p256;
 pub(crate) mod recode;
 pub(crate) mod rsa;

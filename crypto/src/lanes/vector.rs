@@ -2,12 +2,13 @@
 //! One AVX-512 register of eight 64-bit lanes, and masks of lanes.
 
 use core::arch::x86_64::{
-    __m512i, _mm512_add_epi64, _mm512_alignr_epi64, _mm512_and_si512, _mm512_broadcastq_epi64,
-    _mm512_castsi512_si128, _mm512_cmpeq_epi64_mask, _mm512_loadu_si512, _mm512_madd52hi_epu64,
-    _mm512_madd52lo_epu64, _mm512_mask_blend_epi64, _mm512_maskz_srli_epi64, _mm512_movepi64_mask,
-    _mm512_mullo_epi64, _mm512_or_si512, _mm512_permutex2var_epi64, _mm512_set1_epi64, _mm512_setzero_si512,
-    _mm512_slli_epi64, _mm512_sllv_epi64, _mm512_srai_epi64, _mm512_srli_epi64, _mm512_srlv_epi64,
-    _mm512_storeu_si512, _mm512_sub_epi64, _mm512_test_epi64_mask, _mm512_xor_si512,
+    __m256i, __m512i, _mm512_add_epi64, _mm512_alignr_epi64, _mm512_and_si512, _mm512_broadcastq_epi64,
+    _mm512_castsi512_si128, _mm512_cmpeq_epi64_mask, _mm512_cvtepi64_epi32, _mm512_cvtepu32_epi64,
+    _mm512_loadu_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_mask_blend_epi64,
+    _mm512_maskz_srli_epi64, _mm512_movepi64_mask, _mm512_mullo_epi64, _mm512_or_si512,
+    _mm512_permutex2var_epi64, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_slli_epi64, _mm512_sllv_epi64,
+    _mm512_srai_epi64, _mm512_srli_epi64, _mm512_srlv_epi64, _mm512_storeu_si512, _mm512_sub_epi64,
+    _mm512_test_epi64_mask, _mm512_xor_si512,
 };
 use core::ops::{Add, BitAnd, BitOr, BitXor, Not, Sub};
 
@@ -226,6 +227,20 @@ impl V {
     pub(crate) fn shift_up(self, next: Self) -> Self {
         // SAFETY: this vector proves AVX-512F.
         Self(unsafe { _mm512_alignr_epi64::<7>(next.0, self.0) })
+    }
+
+    /// The low 32 bits of each lane.
+    #[inline(always)]
+    pub(crate) fn low_halves(self) -> __m256i {
+        // SAFETY: this vector proves AVX-512F.
+        unsafe { _mm512_cvtepi64_epi32(self.0) }
+    }
+
+    /// Lanes of 32 bits, extended by zeros.
+    #[inline(always)]
+    pub(crate) fn from_halves(_t: Ifma, halves: __m256i) -> Self {
+        // SAFETY: the token proves AVX-512F.
+        Self(unsafe { _mm512_cvtepu32_epi64(halves) })
     }
 
     /// Lane i takes lane i + N (mod 8).

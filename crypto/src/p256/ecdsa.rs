@@ -8,7 +8,7 @@ use super::nonce::Nonces;
 use super::scalar::Scalar;
 use super::{Invalid, POINT, SCALAR};
 use crate::job::Signature;
-use crate::limbs::{self, Limbs};
+use crate::limbs;
 use crate::secret::Secret;
 
 /// A private signing key; wiped when dropped.
@@ -45,19 +45,10 @@ impl PrivateKey {
         der(&r.to_be_bytes(), &s.to_be_bytes())
     }
 
-    /// Hands the private scalar, the digest as a scalar and the first nonce that [`Self::sign`] would
-    /// try to `use_once`, for code that signs in another way.
+    /// The private scalar, below n. Whoever copies it out answers for wiping the copy.
     #[cfg(target_arch = "x86_64")]
-    pub(crate) fn with_first_nonce(
-        &self,
-        digest: &[u8; 32],
-        entropy: &Secret<32>,
-        use_once: impl FnOnce(&Limbs, &Limbs, &Limbs),
-    ) {
-        let message = Scalar::reduced(&limbs::from_be_bytes(digest));
-        let mut nonce = self.nonces(&message, entropy.expose()).next();
-        use_once(&self.scalar.0, &message.0, &nonce.0);
-        nonce.zeroize();
+    pub(crate) const fn scalar(&self) -> &Scalar {
+        &self.scalar
     }
 
     fn nonces(&self, message: &Scalar, extra: &[u8]) -> Nonces {
