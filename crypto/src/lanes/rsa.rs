@@ -11,6 +11,8 @@
 //! The way is the scalar code's ([`crate::rsa`]): Chinese remainder theorem, blinded bases, Garner,
 //! and a check with the public key. Only keys with the public exponent 65537 come here.
 
+use core::ops::Range;
+
 use super::vector::{Block, MASK52, Mask, V};
 use super::wipe;
 use crate::cpu::Ifma;
@@ -173,18 +175,19 @@ fn power<const K: usize, const F: usize>(
     // Primes have 256 bits for each K.
     let top = 256 * K / WINDOW - 1;
     let mut result = [ZERO; K];
-    select(t, &mut result, table, digit(t, &half.d, top));
+    select(t, &mut result, table, digit(t, &half.d, top), 0..K);
     let mut factor = [ZERO; K];
     for window in (0..top).rev() {
-        for _ in 0..WINDOW {
-            prime.square(t, &mut result, wide);
-        }
         let mut digit = digit(t, &half.d, window);
         if window == 0 {
             // d − 1
             digit = digit & t.splat(!1);
         }
-        select(t, &mut factor, table, digit);
+        for i in 0..WINDOW {
+            // Looking up loads, squaring multiplies: in turns, the CPU does both at once.
+            select(t, &mut factor, table, digit, i * K / WINDOW..(i + 1) * K / WINDOW);
+            prime.square(t, &mut result, wide);
+        }
         prime.multiply(t, &mut result, &factor, wide);
     }
     prime.multiply(t, &mut result, &unblind, wide);
@@ -202,14 +205,20 @@ fn digit<const K: usize>(t: Ifma, exponent: &[Group; K], index: usize) -> V {
     t.load(&limb.0).bits_from(t.zero(), shift, t) & t.splat(ENTRIES as u64 - 1)
 }
 
-/// The entry that `digit` names, in each lane, reading all of them.
-#[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
-fn select<const K: usize>(t: Ifma, chosen: &mut [Group; K], table: &[[Group; K]; ENTRIES], digit: V) {
+/// Some groups of the entry that `digit` names, in each lane, reading those of all entries.
+#[inline(always)]
+fn select<const K: usize>(
+    t: Ifma,
+    chosen: &mut [Group; K],
+    table: &[[Group; K]; ENTRIES],
+    digit: V,
+    groups: Range<usize>,
+) {
     let mut here = [Mask::NONE; ENTRIES];
     for (value, mask) in (0_u64..).zip(&mut here) {
         *mask = digit.equals(t.splat(value));
     }
-    for i in 0..K {
+    for i in groups {
         let mut group = load(t, &table[0][i]);
         for entry in 1..ENTRIES {
             let other = load(t, &table[entry][i]);
@@ -250,9 +259,13 @@ fn carry<const K: usize>(t: Ifma, number: &mut [Group; K]) {
 #[inline(always)]
 fn multiply_tile(low: &mut [V; 5], high: &mut [V; 5], a: &[V; 5], b: &[V; 5]) {
     let mut c = [low[0], low[1], low[2], low[3], low[4], high[0], high[1], high[2], high[3], high[4]];
+    // Five low products, then five high ones: each waits for the one five before, whose four cycles
+    // of latency are over.
     for i in 0..5 {
         for j in 0..5 {
             c[i + j] = c[i + j].madd_lo(a[i], b[j]);
+        }
+        for j in 0..5 {
             c[i + j + 1] = c[i + j + 1].madd_hi(a[i], b[j]);
         }
     }
@@ -263,12 +276,13 @@ fn multiply_tile(low: &mut [V; 5], high: &mut [V; 5], a: &[V; 5], b: &[V; 5]) {
 /// wide ← a·b, not carried.
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
 fn product<const K: usize>(t: Ifma, wide: &mut [Group], a: &[Group; K], b: &[Group; K]) {
-    wide[..2 * K].fill(ZERO);
     for i in 0..K {
         let a = load(t, &a[i]);
-        let mut low = load(t, &wide[i]);
+        let mut low = if i == 0 { [t.zero(); 5] } else { load(t, &wide[i]) };
         for j in 0..K {
-            let mut high = load(t, &wide[i + j + 1]);
+            // What no row has reached yet is zero.
+            let fresh = i == 0 || j == K - 1;
+            let mut high = if fresh { [t.zero(); 5] } else { load(t, &wide[i + j + 1]) };
             multiply_tile(&mut low, &mut high, &a, &load(t, &b[j]));
             store(low, &mut wide[i + j]);
             low = high;
@@ -280,12 +294,13 @@ fn product<const K: usize>(t: Ifma, wide: &mut [Group], a: &[Group; K], b: &[Gro
 /// wide ← a², not carried: tiles off the diagonal once, doubled, then those on it.
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
 fn product_with_itself<const K: usize>(t: Ifma, wide: &mut [Group], a: &[Group; K]) {
-    wide[..2 * K].fill(ZERO);
     for i in 0..K - 1 {
         let first = load(t, &a[i]);
-        let mut low = load(t, &wide[2 * i + 1]);
+        let mut low = if i == 0 { [t.zero(); 5] } else { load(t, &wide[2 * i + 1]) };
         for j in i + 1..K {
-            let mut high = load(t, &wide[i + j + 1]);
+            // What no row has reached yet is zero.
+            let fresh = i == 0 || j == K - 1;
+            let mut high = if fresh { [t.zero(); 5] } else { load(t, &wide[i + j + 1]) };
             multiply_tile(&mut low, &mut high, &first, &load(t, &a[j]));
             store(low, &mut wide[i + j]);
             low = high;
@@ -294,7 +309,9 @@ fn product_with_itself<const K: usize>(t: Ifma, wide: &mut [Group], a: &[Group; 
     }
     for i in 0..K {
         let a = load(t, &a[i]);
-        let (low, high) = (load(t, &wide[2 * i]), load(t, &wide[2 * i + 1]));
+        // No row reached the first group and the last.
+        let low = if i == 0 { [t.zero(); 5] } else { load(t, &wide[2 * i]) };
+        let high = if i == K - 1 { [t.zero(); 5] } else { load(t, &wide[2 * i + 1]) };
         let mut c = [low[0], low[1], low[2], low[3], low[4], high[0], high[1], high[2], high[3], high[4]];
         for i in 0..5 {
             for j in i + 1..5 {
@@ -360,11 +377,16 @@ impl<const K: usize> Modulus<K> {
             for k in 0..5 {
                 // This multiple of m clears column k.
                 q[k] = t.zero().madd_lo(c[k], m0);
-                for j in 0..5 {
+                // The next column is on the critical path: its three parts are made side by side.
+                let carry = c[k].madd_lo(q[k], lowest[0]).shr::<52>();
+                let part = t.zero().madd_lo(q[k], lowest[1]);
+                c[k + 1] = c[k + 1].madd_hi(q[k], lowest[0]) + part + carry;
+                for j in 2..5 {
                     c[k + j] = c[k + j].madd_lo(q[k], lowest[j]);
+                }
+                for j in 1..5 {
                     c[k + j + 1] = c[k + j + 1].madd_hi(q[k], lowest[j]);
                 }
-                c[k + 1] = c[k + 1] + c[k].shr::<52>();
             }
             low = [c[5], c[6], c[7], c[8], c[9]];
             let mut next = None;
