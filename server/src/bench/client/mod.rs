@@ -16,6 +16,9 @@ mod tls13;
 mod verify;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub(super) use keys::{Agreement, agreed};
 pub(super) use session::Session;
 pub(super) use suite::Cipher;
