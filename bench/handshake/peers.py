@@ -279,7 +279,7 @@ class Ttls(Peer):
     port = 21446
     environment = {}
     backend = "static:1KiB"
-    bulk = "static:100MB"
+    bulk = "static:100000000"
 
     def command(self):
         configuration = self.directory / "ttls.toml"
