@@ -53,6 +53,8 @@ pub const KEYS: &[(&str, Kind)] = &[
     ("limits.connections", Number),
     ("limits.half_open", Number),
     ("limits.per_prefix", Number),
+    ("limits.handshake_rate", Number),
+    ("limits.handshake_burst", Number),
     ("limits.ipv4_prefix", Number),
     ("limits.ipv6_prefix", Number),
     ("limits.buffer_memory", Text),

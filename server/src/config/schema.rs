@@ -274,6 +274,10 @@ table! {
         half_open: usize = 8192,
         /// Connections of one prefix; zero for no limit.
         per_prefix: u32 = 0,
+        /// Full handshakes per second of one prefix; zero for no limit.
+        handshake_rate: u32 = 0,
+        /// Full handshakes of one prefix at once; zero for as many as the rate.
+        handshake_burst: u32 = 0,
         /// Bits.
         ipv4_prefix: u8 = 32,
         /// Bits.

@@ -158,7 +158,7 @@ impl Connection {
     pub fn turn(&mut self, cx: &mut Context, key: Key) -> Fate {
         if let Stage::Silent = self.stage {
             let Some(mut negotiation) = cx.negotiations.take() else { return Fate::End(Outcome::NoBuffer) };
-            negotiation.begin(&self.active);
+            negotiation.begin(&self.active, self.place.hash());
             self.stage = Stage::Handshake(negotiation);
         }
         let fate = match &mut self.stage {

@@ -20,6 +20,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use ttls::Environment;
+use ttls::admission::{Admission, Buckets, Request};
 use ttls::config::{ClientVerifier, KeyLog};
 use ttls::ticket::TicketKeys;
 
@@ -42,14 +43,38 @@ pub struct Active {
     pub settings: Arc<Settings>,
     /// This worker's ticket keys, which move on with time.
     pub tickets: RefCell<Option<TicketKeys>>,
+    /// Full handshakes that source prefixes may still make with this worker; `None` without a limit.
+    handshakes: RefCell<Option<Box<Buckets<BUCKETS>>>>,
 }
 
+/// Token buckets of a worker: 256 KiB.
+const BUCKETS: usize = 1 << 14;
+
 impl Active {
-    /// Prepares settings for a worker at `now` (Unix time in milliseconds).
-    pub fn new(settings: Arc<Settings>, now: u64) -> Rc<Self> {
+    /// Prepares settings for one of `workers` at `now` (Unix time in milliseconds).
+    pub fn new(settings: Arc<Settings>, workers: usize, now: u64) -> Rc<Self> {
         // Secrets were found long enough when the settings were built.
         let tickets = settings.tickets.as_ref().and_then(|secrets| secrets.keys(now).ok());
-        Rc::new(Self { settings, tickets: RefCell::new(tickets) })
+        let limits = &settings.limits;
+        let burst = if limits.handshake_burst == 0 { limits.handshake_rate } else { limits.handshake_burst };
+        let workers = u32::try_from(workers).unwrap_or(u32::MAX).max(1);
+        let handshakes = (limits.handshake_rate != 0).then(|| {
+            Box::new(Buckets::new(limits.handshake_rate.div_ceil(workers), burst.div_ceil(workers), now))
+        });
+        Rc::new(Self { settings, tickets: RefCell::new(tickets), handshakes: RefCell::new(handshakes) })
+    }
+}
+
+/// Admits a connection's handshake if its source prefix has not made too many.
+struct Gate<'a> {
+    buckets: &'a mut Buckets<BUCKETS>,
+    source: u64,
+    now: u64,
+}
+
+impl Admission for Gate<'_> {
+    fn admit(&mut self, request: &Request<'_>) -> bool {
+        request.resumed || self.buckets.take(self.source, self.now)
     }
 }
 
@@ -100,14 +125,17 @@ pub struct Context {
 }
 
 impl Context {
-    /// Calls `body` with the environment for the TLS core.
+    /// Calls `body` with the environment for the TLS core, for a connection whose source prefix hashes to `source`.
     pub fn with_environment<R>(
         &mut self,
         active: &Active,
+        source: u64,
         verifier: Option<&mut Verifier>,
         body: impl FnOnce(&mut Environment<'_>) -> R,
     ) -> R {
         let tickets = active.tickets.borrow();
+        let mut handshakes = active.handshakes.borrow_mut();
+        let mut gate = handshakes.as_deref_mut().map(|buckets| Gate { buckets, source, now: self.now });
         let mut environment = Environment {
             policy: &active.settings.policy,
             credentials: &active.settings.store,
@@ -115,7 +143,7 @@ impl Context {
             tickets: tickets.as_ref(),
             random: &mut self.random,
             now: self.now,
-            admission: None,
+            admission: gate.as_mut().map(|gate| gate as &mut dyn Admission),
             keylog: self.keylog.as_mut().map(|keylog| keylog as &mut dyn KeyLog),
         };
         body(&mut environment)
@@ -137,4 +165,22 @@ pub enum Fate {
     Serve,
     /// Ends.
     End(super::outcome::Outcome),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_handshakes_are_rationed_and_resumptions_are_not() {
+        let mut buckets = Box::new(Buckets::new(1, 2, 0));
+        let mut admit = |source, resumed| {
+            let request = Request { server_name: None, resumed, fingerprint: None };
+            Gate { buckets: &mut buckets, source, now: 0 }.admit(&request)
+        };
+        assert!(admit(1, false) && admit(1, false));
+        assert!(!admit(1, false));
+        assert!(admit(1, true));
+        assert!(admit(2, false));
+    }
 }

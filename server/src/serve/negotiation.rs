@@ -28,6 +28,8 @@ pub struct Negotiation {
     out_sent: usize,
     /// Something was received.
     touched: bool,
+    /// A hash of the source prefix.
+    source: u64,
     /// A PROXY header comes first.
     expects_header: bool,
     /// Source and destination from the PROXY header.
@@ -49,6 +51,7 @@ impl Default for Negotiation {
             out_len: 0,
             out_sent: 0,
             touched: false,
+            source: 0,
             expects_header: false,
             addresses: None,
             verifier: None,
@@ -82,8 +85,9 @@ pub enum Turn {
 }
 
 impl Negotiation {
-    /// Makes a used negotiation ready for a new connection.
-    pub fn begin(&mut self, active: &Active) {
+    /// Makes a used negotiation ready for a new connection, whose source prefix hashes to `source`.
+    pub fn begin(&mut self, active: &Active, source: u64) {
+        self.source = source;
         let settings = &active.settings;
         self.expects_header = settings.proxy.from_client == crate::config::schema::FromClient::Required;
         self.verifier = settings.clients.as_ref().map(|trust| Box::new(Verifier::new(trust)));
@@ -141,7 +145,11 @@ impl Negotiation {
             }
             if self.expects_header {
                 match self.read_header() {
-                    Ok(true) => {}
+                    Ok(true) => {
+                        if let Some((source, _)) = self.addresses {
+                            self.source = cx.shared.sources.place(source.ip()).hash();
+                        }
+                    }
                     Ok(false) => continue,
                     Err(outcome) => return Turn::Fate(Fate::End(outcome)),
                 }
@@ -170,13 +178,13 @@ impl Negotiation {
     }
 
     fn advance(&mut self, cx: &mut Context, active: &Active, done: Option<Result<Output, Failed>>) -> Step {
-        let Self { handshake, small, large, window, out, out_len, verifier, .. } = self;
+        let Self { handshake, small, large, window, out, out_len, source, verifier, .. } = self;
         let storage = large.as_mut().map_or(&mut small[..], |buffer| &mut buffer.0[..]);
         let mut inbound = Inbound::new(storage, window);
         let mut nowhere = [];
         let mut out =
             Outbound::new(out.as_mut().map_or(&mut nowhere[..], |buffer| &mut buffer.0[..]), out_len);
-        cx.with_environment(active, verifier.as_deref_mut(), |environment| match done {
+        cx.with_environment(active, *source, verifier.as_deref_mut(), |environment| match done {
             None => handshake.receive(environment, &mut inbound, &mut out),
             Some(done) => handshake.resume(environment, done, &mut inbound, &mut out),
         })

@@ -21,6 +21,13 @@ pub struct Sources {
 #[derive(Clone, Copy, Debug)]
 pub struct Place([u16; 2]);
 
+impl Place {
+    /// A hash of the source prefix under keys that an attacker does not know.
+    pub const fn hash(self) -> u64 {
+        (self.0[0] as u64) << 16 | self.0[1] as u64
+    }
+}
+
 impl Sources {
     /// At most `limit` connections (0: any number) per prefix of the given lengths in bits.
     pub fn new(limit: u32, ipv4_prefix: u8, ipv6_prefix: u8) -> Self {
@@ -30,11 +37,7 @@ impl Sources {
 
     /// Counts a connection in; `None` if its prefix has as many as allowed.
     pub fn enter(&self, source: IpAddr) -> Option<Place> {
-        let prefix = self.prefix(source);
-        let place = Place(self.rows.each_ref().map(|(hasher, _)| {
-            let [a, b, ..] = hasher.hash_one(prefix).to_ne_bytes();
-            u16::from_ne_bytes([a, b])
-        }));
+        let place = self.place(source);
         let before = self
             .rows
             .iter()
@@ -46,6 +49,15 @@ impl Sources {
             return None;
         }
         Some(place)
+    }
+
+    /// The place of a source's prefix, without counting.
+    pub fn place(&self, source: IpAddr) -> Place {
+        let prefix = self.prefix(source);
+        Place(self.rows.each_ref().map(|(hasher, _)| {
+            let [a, b, ..] = hasher.hash_one(prefix).to_ne_bytes();
+            u16::from_ne_bytes([a, b])
+        }))
     }
 
     /// Counts a connection out.

@@ -187,7 +187,7 @@ impl Worker {
                 draining: false,
                 shared,
             },
-            active: Active::new(settings, now),
+            active: Active::new(settings, workers, now),
             listeners: Vec::new(),
             receiver,
             wake,
@@ -548,7 +548,7 @@ impl Worker {
                             let _ = listener::apply(fd, &settings.listener);
                         }
                     }
-                    self.active = Active::new(settings, self.cx.now);
+                    self.active = Active::new(settings, self.workers, self.cx.now);
                     for (address, fd) in add {
                         if let Err(error) = self.listen(address, fd) {
                             self.cx.log.line(self.cx.now, "error", "listen").display("error", error).end();
