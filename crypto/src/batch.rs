@@ -4,7 +4,8 @@
 //! The caller hands over what became ready together and gets one result per item. Where the CPU has
 //! eight lanes, items of a kind share passes: eight to a vector, up to eight vectors to an inversion.
 //! Too few items of a kind to be worth a vector, and every item without lanes, take the scalar path
-//! at once; nothing ever waits for company. Results do not depend on the path or on the neighbours.
+//! at once; nothing ever waits for company. RSA signatures too few for a pass use the vectors one by
+//! one. Results do not depend on the path or on the neighbours.
 //!
 //! **Time.** A call computes all its items before it returns. Work is proportional to their number;
 //! on a Zen 4 core at 3.6 GHz a full pass of 64 X25519 responses takes about 0.4 ms, of 64 ECDSA

@@ -72,16 +72,23 @@ impl Kind {
             },
         }
     }
-}
 
-/// Fewest items for which a vector costs less than scalar code, one by one. `make bench-crypto` measures
-/// it: two for every kind, on Zen 4.
-const BREAK_EVEN: usize = 2;
+    /// Fewest items for which a vector costs less than one by one, where RSA signatures lie across the
+    /// lanes and others take scalar code. `make bench-crypto` measures it; this is for Zen 4.
+    const fn break_even(self) -> usize {
+        match self {
+            Self::Rsa2048Sign => 4,
+            Self::Rsa3072Sign => 5,
+            Self::Rsa4096Sign => 6,
+            _ => 2,
+        }
+    }
 
-/// How many of `count` items of a kind to give to the lanes: all, or all that fill vectors.
-const fn share_of_lanes(count: usize) -> usize {
-    let rest = count % LANES;
-    if rest < BREAK_EVEN { count - rest } else { count }
+    /// How many of `count` items to give to the lanes: all, or all that fill vectors.
+    const fn share_of_lanes(self, count: usize) -> usize {
+        let rest = count % LANES;
+        if rest < self.break_even() { count - rest } else { count }
+    }
 }
 
 /// Passes being gathered and their scratch. Plain integers: valid when all bytes are zero.
@@ -101,7 +108,7 @@ impl Lanes {
             left[kind as usize] += 1;
         }
         for kind in Kind::ALL {
-            left[kind as usize] = share_of_lanes(left[kind as usize]);
+            left[kind as usize] = kind.share_of_lanes(left[kind as usize]);
         }
         if left == [0; Kind::ALL.len()] {
             return;
