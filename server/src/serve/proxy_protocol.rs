@@ -93,12 +93,12 @@ fn parse_v2(bytes: &[u8]) -> Result<Option<Header>, Invalid> {
     if len > MAX_ACCEPTED {
         return Err(Invalid);
     }
-    let Some(payload) = bytes.get(16..len) else { return Ok(None) };
     let local = match bytes[12] {
         0x20 => true,
         0x21 => false,
         _ => return Err(Invalid),
     };
+    let Some(payload) = bytes.get(16..len) else { return Ok(None) };
     let port = |at: usize| u16::from_be_bytes([payload[at], payload[at + 1]]);
     let addresses = match bytes[13] {
         // TCP over IPv4
