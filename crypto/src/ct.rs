@@ -20,6 +20,18 @@ pub(crate) fn barrier(value: u64) -> u64 {
     core::hint::black_box(value)
 }
 
+/// [`barrier`] for many values at once, through memory, which leaves the compiler free to use vectors.
+#[inline(always)]
+pub(crate) fn barrier_all<const N: usize>(values: &mut [u64; N]) {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+    // SAFETY: the template is only a comment; that it might write to memory is what the compiler believes.
+    unsafe {
+        core::arch::asm!("/* {0} */", in(reg) values.as_mut_ptr(), options(nostack, preserves_flags));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+    core::hint::black_box(values);
+}
+
 /// All ones if `bit`, else zero.
 #[inline(always)]
 pub(crate) fn mask(bit: bool) -> u64 {
@@ -44,8 +56,29 @@ pub(crate) fn select(mask: u64, yes: u64, no: u64) -> u64 {
     no ^ (mask & (yes ^ no))
 }
 
-/// [`select`] limb by limb.
+/// [`select`] of four limbs.
 #[inline(always)]
-pub(crate) fn select_limbs<const N: usize>(mask: u64, yes: &[u64; N], no: &[u64; N]) -> [u64; N] {
+pub(crate) fn select_limbs(mask: u64, yes: &[u64; 4], no: &[u64; 4]) -> [u64; 4] {
+    #[cfg(target_arch = "x86_64")]
+    {
+        // LLVM would use vectors, and loading them from limbs just written one by one is slow.
+        let [mut t0, mut t1, mut t2, mut t3] = *no;
+        // SAFETY: reads 32 bytes behind the reference and writes registers only.
+        unsafe {
+            core::arch::asm!(
+                "test {mask}, {mask}",
+                "cmovnz {t0}, [{yes}]",
+                "cmovnz {t1}, [{yes} + 8]",
+                "cmovnz {t2}, [{yes} + 16]",
+                "cmovnz {t3}, [{yes} + 24]",
+                mask = in(reg) mask,
+                yes = in(reg) yes.as_ptr(),
+                t0 = inout(reg) t0, t1 = inout(reg) t1, t2 = inout(reg) t2, t3 = inout(reg) t3,
+                options(pure, readonly, nostack)
+            );
+        }
+        [t0, t1, t2, t3]
+    }
+    #[cfg(not(target_arch = "x86_64"))]
     core::array::from_fn(|i| select(mask, yes[i], no[i]))
 }

@@ -37,14 +37,14 @@ pub(crate) fn lookup<const COLUMNS: usize, const ENTRIES: usize>(
     table: &[[u64; ENTRIES]; COLUMNS],
     index: u64,
 ) -> [u64; COLUMNS] {
-    let mut found = [[0; 2]; COLUMNS];
-    for pair in 0..ENTRIES / 2 {
-        let candidate = (2 * pair) as u64;
-        let mask = [ct::mask_zero(candidate ^ index), ct::mask_zero((candidate + 1) ^ index)];
-        for (column, found) in table.iter().zip(&mut found) {
-            found[0] |= column[2 * pair] & mask[0];
-            found[1] |= column[2 * pair + 1] & mask[1];
-        }
+    // One below zero exactly where the candidate is the index: its top bit makes the mask.
+    let mut masks = [0; ENTRIES];
+    for (mask, candidate) in masks.iter_mut().zip(0_u64..) {
+        *mask = ((candidate ^ index).wrapping_sub(1) >> 63).wrapping_neg();
     }
-    found.map(|[even, odd]| even | odd)
+    ct::barrier_all(&mut masks);
+    let masked = |column: &[u64; ENTRIES]| {
+        column.iter().zip(&masks).fold(0, |found, (limb, mask)| found | limb & mask)
+    };
+    core::array::from_fn(|column| masked(&table[column]))
 }

@@ -103,7 +103,8 @@ impl Element {
         if let Some(token) = Bmi2::get() {
             return Self(x86_64::mul(token, &self.0, &other.0));
         }
-        self.portable_mul(other)
+        let Self([a, b, c, d]) = self.portable_mul(other);
+        Self([a, b, c, d])
     }
 
     #[inline(always)]
@@ -112,7 +113,8 @@ impl Element {
         if let Some(token) = Bmi2::get() {
             return Self(x86_64::square(token, &self.0));
         }
-        self.portable_mul(self)
+        let Self([a, b, c, d]) = self.portable_mul(self);
+        Self([a, b, c, d])
     }
 
     #[inline(never)]

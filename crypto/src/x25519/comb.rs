@@ -55,8 +55,9 @@ pub(crate) fn multiply_base(scalar: &Limbs) -> (Element, Element) {
 fn base_multiple(window: usize, digit: Digit) -> Entry {
     let found = recode::lookup(&TABLE[window], digit.index);
     let [a0, a1, a2, a3, a4, b0, b1, b2, b3, b4, c0, c1, c2, c3, c4] = found;
-    let (sum, difference) = (Element([a0, a1, a2, a3, a4]), Element([b0, b1, b2, b3, b4]));
-    let product = Element([c0, c1, c2, c3, c4]);
+    let sum = Element::from_radix_51([a0, a1, a2, a3, a4]);
+    let difference = Element::from_radix_51([b0, b1, b2, b3, b4]);
+    let product = Element::from_radix_51([c0, c1, c2, c3, c4]);
     // −(x, y) = (−x, y)
     Entry {
         sum: Element::select(digit.negative, &difference, &sum),
@@ -82,7 +83,7 @@ impl From<Entry> for Extended {
     /// Scaled by 2: X = 2x·2, Y = 2y·2, Z = 4, T = 2x·2y.
     fn from(entry: Entry) -> Self {
         let (x, y) = (entry.sum.sub(&entry.difference), entry.sum.add(&entry.difference));
-        Self { x: x.mul_small(2), y: y.mul_small(2), z: Element([4, 0, 0, 0, 0]), t: x.mul(&y) }
+        Self { x: x.mul_small(2), y: y.mul_small(2), z: Element::ONE.mul_small(4), t: x.mul(&y) }
     }
 }
 

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The field of Curve25519: integers modulo p = 2^255 − 19, in five limbs of 51 bits.
+//! The field of Curve25519: integers modulo p = 2^255 − 19.
+
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
 
 use zeroize::Zeroize;
 
+#[cfg(target_arch = "x86_64")]
+use crate::cpu::Bmi2;
 use crate::ct;
 use crate::inversion::{self, Modulus};
 use crate::limbs::{self, Limbs};
@@ -11,98 +16,133 @@ const P: Modulus = Modulus {
     limbs: [0xffff_ffff_ffff_ffed, 0xffff_ffff_ffff_ffff, 0xffff_ffff_ffff_ffff, 0x7fff_ffff_ffff_ffff],
     minus_inverse: 0x86bc_a1af_286b_ca1b,
 };
-const MASK: u64 = (1 << 51) - 1;
+/// 2^256 mod p.
+const FOLD: u64 = 38;
 
-/// A field element, not necessarily below p. Products leave limbs below 2^51 + 2^13 ("tight");
-/// one addition or subtraction of tight elements leaves limbs below 2^54, which a product accepts.
+/// A field element as any of its representatives below 2^256. It is tight if below 2^255 + 2^38:
+/// products are, and so is what is read from bytes or from the table.
 #[derive(Clone, Copy)]
 #[cfg_attr(test, derive(Debug))]
-pub(crate) struct Element(pub(crate) [u64; 5]);
+pub(crate) struct Element(Limbs);
 
 impl Element {
-    pub(crate) const ZERO: Self = Self([0; 5]);
-    pub(crate) const ONE: Self = Self([1, 0, 0, 0, 0]);
+    pub(crate) const ZERO: Self = Self([0; 4]);
+    pub(crate) const ONE: Self = Self([1, 0, 0, 0]);
 
     /// Reads a little-endian integer; the top bit is ignored.
     pub(crate) fn from_le_bytes(bytes: &[u8; 32]) -> Self {
-        Self::from_limbs(&limbs::from_le_bytes(bytes))
+        let mut value = limbs::from_le_bytes(bytes);
+        value[3] &= u64::MAX >> 1;
+        Self(value)
     }
 
-    fn from_limbs(a: &Limbs) -> Self {
-        Self([
-            a[0] & MASK,
-            (a[0] >> 51 | a[1] << 13) & MASK,
-            (a[1] >> 38 | a[2] << 26) & MASK,
-            (a[2] >> 25 | a[3] << 39) & MASK,
-            (a[3] >> 12) & MASK,
-        ])
+    /// From five limbs of 51 bits, as the table of base multiples holds them.
+    #[inline(always)]
+    pub(crate) fn from_radix_51([a, b, c, d, e]: [u64; 5]) -> Self {
+        Self([a | b << 51, b >> 13 | c << 38, c >> 26 | d << 25, d >> 39 | e << 12])
     }
 
     /// The integer below p.
     pub(crate) fn to_limbs(self) -> Limbs {
-        let mut a = self.0;
-        // Two passes leave 0 ≤ value < 2^255 + small; the second can carry at most one out of the top.
-        for _ in 0..2 {
-            a = carry(a);
-        }
-        // The quotient by p is 0 or 1: 1 exactly if adding 19 carries out of bit 255.
-        let mut quotient = (a[0] + 19) >> 51;
-        for limb in &a[1..] {
-            quotient = (limb + quotient) >> 51;
-        }
-        a[0] += 19 * quotient;
-        for i in 0..4 {
-            a[i + 1] += a[i] >> 51;
-            a[i] &= MASK;
-        }
-        a[4] &= MASK;
-        [a[0] | a[1] << 51, a[1] >> 13 | a[2] << 38, a[2] >> 26 | a[3] << 25, a[3] >> 39 | a[4] << 12]
+        let [a, b, c, d] = self.0;
+        let (folded, _) = limbs::add(&[a, b, c, d & (u64::MAX >> 1)], &[19 * (d >> 63), 0, 0, 0]);
+        limbs::reduce_once(&folded, 0, &P.limbs)
     }
 
+    /// self + other, for a tight `other`.
     #[inline(always)]
     pub(crate) fn add(&self, other: &Self) -> Self {
-        Self(core::array::from_fn(|i| self.0[i] + other.0[i]))
+        #[cfg(target_arch = "x86_64")]
+        return Self(x86_64::add(&self.0, &other.0));
+        #[cfg(not(target_arch = "x86_64"))]
+        self.portable_add(other)
     }
 
-    /// `other` must have limbs below 2^53 − 2^7.
+    #[cfg(any(test, not(target_arch = "x86_64")))]
+    fn portable_add(&self, other: &Self) -> Self {
+        let (sum, carry) = limbs::add(&self.0, &other.0);
+        let (mut sum, carry) = limbs::add(&sum, &[ct::mask(carry) & FOLD, 0, 0, 0]);
+        // A second carry leaves the lowest limb small.
+        sum[0] = sum[0].wrapping_add(ct::mask(carry) & FOLD);
+        Self(sum)
+    }
+
+    /// self − other, for a tight `other`.
     #[inline(always)]
     pub(crate) fn sub(&self, other: &Self) -> Self {
-        // 4·p limb by limb keeps every difference positive.
-        const FOUR_P: [u64; 5] = [4 * (MASK - 18), 4 * MASK, 4 * MASK, 4 * MASK, 4 * MASK];
-        Self(core::array::from_fn(|i| self.0[i] + FOUR_P[i] - other.0[i]))
+        #[cfg(target_arch = "x86_64")]
+        return Self(x86_64::sub(&self.0, &other.0));
+        #[cfg(not(target_arch = "x86_64"))]
+        self.portable_sub(other)
+    }
+
+    #[cfg(any(test, not(target_arch = "x86_64")))]
+    fn portable_sub(&self, other: &Self) -> Self {
+        let (difference, borrow) = limbs::sub(&self.0, &other.0);
+        let (mut difference, borrow) = limbs::sub(&difference, &[ct::mask(borrow) & FOLD, 0, 0, 0]);
+        // A second borrow leaves the lowest limb near its top.
+        difference[0] = difference[0].wrapping_sub(ct::mask(borrow) & FOLD);
+        Self(difference)
     }
 
     #[inline(always)]
     pub(crate) fn mul(&self, other: &Self) -> Self {
-        let (a, b) = (&self.0, &other.0);
-        let [_, b1, b2, b3, b4] = b.map(|limb| 19 * limb);
-        reduce([
-            m(a[0], b[0]) + m(a[1], b4) + m(a[2], b3) + m(a[3], b2) + m(a[4], b1),
-            m(a[0], b[1]) + m(a[1], b[0]) + m(a[2], b4) + m(a[3], b3) + m(a[4], b2),
-            m(a[0], b[2]) + m(a[1], b[1]) + m(a[2], b[0]) + m(a[3], b4) + m(a[4], b3),
-            m(a[0], b[3]) + m(a[1], b[2]) + m(a[2], b[1]) + m(a[3], b[0]) + m(a[4], b4),
-            m(a[0], b[4]) + m(a[1], b[3]) + m(a[2], b[2]) + m(a[3], b[1]) + m(a[4], b[0]),
-        ])
+        #[cfg(target_arch = "x86_64")]
+        if let Some(token) = Bmi2::get() {
+            return Self(x86_64::mul(token, &self.0, &other.0));
+        }
+        let Self([a, b, c, d]) = self.portable_mul(other);
+        Self([a, b, c, d])
     }
 
     #[inline(always)]
     pub(crate) fn square(&self) -> Self {
-        let a = &self.0;
-        let (a0, a1, a2) = (2 * a[0], 2 * a[1], 2 * a[2]);
-        let (a3, a4) = (19 * a[3], 19 * a[4]);
-        reduce([
-            m(a[0], a[0]) + m(a1, a4) + m(a2, a3),
-            m(a0, a[1]) + m(a2, a4) + m(a[3], a3),
-            m(a0, a[2]) + m(a[1], a[1]) + m(2 * a[3], a4),
-            m(a0, a[3]) + m(a1, a[2]) + m(a[4], a4),
-            m(a0, a[4]) + m(a1, a[3]) + m(a[2], a[2]),
-        ])
+        #[cfg(target_arch = "x86_64")]
+        if let Some(token) = Bmi2::get() {
+            return Self(x86_64::square(token, &self.0));
+        }
+        let Self([a, b, c, d]) = self.portable_mul(self);
+        Self([a, b, c, d])
+    }
+
+    #[inline(never)]
+    fn portable_mul(&self, other: &Self) -> Self {
+        let (a, b) = (&self.0, &other.0);
+        let mut t = [0; 8];
+        for i in 0..4 {
+            let mut carry = 0;
+            for j in 0..4 {
+                (t[i + j], carry) = a[i].carrying_mul_add(b[j], carry, t[i + j]);
+            }
+            t[i + 4] = carry;
+        }
+        let mut folded = [0; 4];
+        let mut top = 0;
+        for i in 0..4 {
+            (folded[i], top) = t[i + 4].carrying_mul_add(FOLD, top, t[i]);
+        }
+        fold_top(&folded, top)
     }
 
     /// self·factor.
     #[inline(always)]
     pub(crate) fn mul_small(&self, factor: u32) -> Self {
-        reduce(self.0.map(|limb| m(limb, u64::from(factor))))
+        #[cfg(target_arch = "x86_64")]
+        if let Some(token) = Bmi2::get() {
+            return Self(x86_64::mul_small(token, &self.0, factor));
+        }
+        let Self([a, b, c, d]) = self.portable_mul_small(factor);
+        Self([a, b, c, d])
+    }
+
+    #[inline(never)]
+    fn portable_mul_small(&self, factor: u32) -> Self {
+        let mut product = [0; 4];
+        let mut top = 0;
+        for (product, limb) in product.iter_mut().zip(&self.0) {
+            (*product, top) = limb.carrying_mul(u64::from(factor), top);
+        }
+        fold_top(&product, top)
     }
 
     /// `yes` where `mask` is ones, `no` where it is zeros.
@@ -113,7 +153,7 @@ impl Element {
 
     /// 1/x, and 0 for 0.
     pub(crate) fn invert(&self) -> Self {
-        Self::from_limbs(&inversion::invert(&self.to_limbs(), &P))
+        Self(inversion::invert(&self.to_limbs(), &P))
     }
 }
 
@@ -123,35 +163,100 @@ impl Zeroize for Element {
     }
 }
 
-/// The full product.
+/// `top·2^256 + low`, tight, for `top` below 2^32.
 #[inline(always)]
-fn m(a: u64, b: u64) -> u128 {
-    u128::from(a) * u128::from(b)
+fn fold_top(&[a, b, c, d]: &Limbs, top: u64) -> Element {
+    let from_bit_255 = top << 1 | d >> 63;
+    let (folded, _) = limbs::add(&[a, b, c, d & (u64::MAX >> 1)], &[19 * from_bit_255, 0, 0, 0]);
+    Element(folded)
 }
 
-/// One pass of carries, the top one times 19 into the lowest limb.
-#[inline(always)]
-fn carry(mut a: [u64; 5]) -> [u64; 5] {
-    for i in 0..4 {
-        a[i + 1] += a[i] >> 51;
-        a[i] &= MASK;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Limbs near the edges of carries and of the modulus, in all combinations.
+    fn elements() -> impl Iterator<Item = Element> {
+        const EDGES: [u64; 8] = [0, 1, 19, 38, 1 << 63, u64::MAX >> 1, u64::MAX - 18, u64::MAX];
+        (0..8_usize.pow(4))
+            .map(|n| Element([EDGES[n % 8], EDGES[n / 8 % 8], EDGES[n / 64 % 8], EDGES[n / 512]]))
     }
-    a[0] += 19 * (a[4] >> 51);
-    a[4] &= MASK;
-    a
-}
 
-/// Carries sums of products, each below 2^115, down to tight limbs.
-#[inline(always)]
-#[allow(clippy::cast_possible_truncation)] // the low half is what is wanted
-fn reduce(mut c: [u128; 5]) -> Element {
-    c[1] += c[0] >> 51;
-    c[2] += c[1] >> 51;
-    c[3] += c[2] >> 51;
-    c[4] += c[3] >> 51;
-    let mut a = c.map(|sum| sum as u64 & MASK);
-    a[0] += 19 * (c[4] >> 51) as u64;
-    a[1] += a[0] >> 51;
-    a[0] &= MASK;
-    Element(a)
+    impl Element {
+        fn is_tight(&self) -> bool {
+            limbs::sub(&self.0, &[1 << 38, 0, 0, 1 << 63]).1
+        }
+    }
+
+    fn same(a: Element, b: Element) -> bool {
+        a.to_limbs() == b.to_limbs()
+    }
+
+    /// The sum of shifted copies: multiplication that shares nothing with the fast one but addition.
+    fn slow_mul(a: &Element, b: &Element) -> Element {
+        let mut product = Element::ZERO;
+        for bit in (0..256).rev() {
+            product = product.portable_add(&product);
+            if limbs::bits_from(&b.0, bit) & 1 == 1 {
+                product = product.portable_add(a);
+            }
+        }
+        product
+    }
+
+    #[test]
+    fn products_agree_with_repeated_addition() {
+        let all: Vec<_> = elements().collect();
+        for (i, a) in all.iter().enumerate().step_by(5) {
+            let b = &all[i * 7919 % all.len()];
+            assert!(same(a.mul(b), slow_mul(a, b)));
+            assert!(same(a.square(), slow_mul(a, a)));
+            assert!(same(a.mul_small(u32::MAX), slow_mul(a, &Element([u64::from(u32::MAX), 0, 0, 0]))));
+        }
+    }
+
+    #[test]
+    fn all_products_agree() {
+        let all: Vec<_> = elements().collect();
+        for (i, a) in all.iter().enumerate() {
+            assert!(same(a.square(), a.portable_mul(a)));
+            assert!(same(a.mul_small(u32::MAX), a.portable_mul_small(u32::MAX)));
+            for b in all.iter().skip(i % 61).step_by(61) {
+                assert!(same(a.mul(b), a.portable_mul(b)));
+            }
+        }
+    }
+
+    #[test]
+    fn sums_and_inverses() {
+        let all: Vec<_> = elements().collect();
+        for (i, a) in all.iter().enumerate() {
+            for b in all.iter().skip(i % 61).step_by(61) {
+                let mut tight = *b;
+                tight.0[3] &= u64::MAX >> 1;
+                assert!(same(a.add(&tight).sub(&tight), *a));
+                assert_eq!(a.add(&tight).0, a.portable_add(&tight).0);
+                assert_eq!(a.sub(&tight).0, a.portable_sub(&tight).0);
+                assert!(a.mul(b).is_tight() && a.square().is_tight() && a.mul_small(u32::MAX).is_tight());
+            }
+            let canonical = a.to_limbs();
+            assert!(limbs::sub(&canonical, &P.limbs).1);
+            let one = if canonical == [0; 4] { Element::ZERO } else { Element::ONE };
+            assert!(same(a.mul(&a.invert()), one));
+        }
+    }
+
+    /// Multiples of p and their neighbours have one canonical form.
+    #[test]
+    fn representatives() {
+        for small in 0..19 {
+            let [p0, p1, p2, p3] = P.limbs;
+            assert_eq!(Element([p0 + small, p1, p2, p3]).to_limbs(), [small, 0, 0, 0]);
+            // 2p = 2^256 − 38
+            assert_eq!(
+                Element([u64::MAX - 37 + small, u64::MAX, u64::MAX, u64::MAX]).to_limbs(),
+                [small, 0, 0, 0]
+            );
+        }
+    }
 }

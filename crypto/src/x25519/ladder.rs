@@ -21,19 +21,20 @@ pub(crate) fn multiply(scalar: &Limbs, u: &Element) -> (Element, Element) {
     // Invariant: `low` = k·P and `high` = (k + 1)·P for the bits k seen so far, swapped if `swapped`.
     // Bit 254 is always set: start behind it.
     let mut low = Point { x: *u, z: Element::ONE };
-    let mut high = low.double();
+    let mut high = Point { x: *u, z: Element::ONE };
+    high.double();
     let mut swapped = 0;
     for position in (3..254).rev() {
         let bit = ct::mask_low_bit(limbs::bits_from(scalar, position));
         let swap = bit ^ swapped;
         swapped = bit;
-        step(&mut low, &mut high, swap, u);
+        low.step(&mut high, swap, u);
     }
     let mut point =
         Point { x: Element::select(swapped, &high.x, &low.x), z: Element::select(swapped, &high.z, &low.z) };
     // The last three bits are zero.
     for _ in 0..3 {
-        point = point.double();
+        point.double();
     }
     low.zeroize();
     high.zeroize();
@@ -42,28 +43,33 @@ pub(crate) fn multiply(scalar: &Limbs, u: &Element) -> (Element, Element) {
     fraction
 }
 
-/// Replaces (Q, R) by (2Q, Q + R), or by (2R, Q + R) where `swap` is ones.
-#[inline(always)]
-fn step(q: &mut Point, r: &mut Point, swap: u64, u: &Element) {
-    let (a, b) = (q.x.add(&q.z), q.x.sub(&q.z));
-    let (c, d) = (r.x.add(&r.z), r.x.sub(&r.z));
-    let (da, cb) = (d.mul(&a), c.mul(&b));
-    // The sum is the same for either order, so only the doubled point is selected.
-    *r = Point { x: da.add(&cb).square(), z: u.mul(&da.sub(&cb).square()) };
-    *q = double(&Element::select(swap, &c, &a), &Element::select(swap, &d, &b));
-}
-
-/// 2·(X : Z) from X + Z and X − Z.
-#[inline(always)]
-fn double(sum: &Element, difference: &Element) -> Point {
-    let (aa, bb) = (sum.square(), difference.square());
-    let e = aa.sub(&bb);
-    Point { x: aa.mul(&bb), z: e.mul(&bb.add(&e.mul_small(A24))) }
-}
-
 impl Point {
-    fn double(&self) -> Self {
-        double(&self.x.add(&self.z), &self.x.sub(&self.z))
+    /// Makes (self, other) twice self and self + other; where `swap` is ones, twice other and the sum.
+    ///
+    /// Results are written in place, because whole copies stall on limbs just stored one by one, and
+    /// independent products stand together, because the CPU looks ahead three or four of them.
+    #[inline(always)]
+    fn step(&mut self, other: &mut Self, swap: u64, u: &Element) {
+        let (a, b) = (self.x.add(&self.z), self.x.sub(&self.z));
+        let (c, d) = (other.x.add(&other.z), other.x.sub(&other.z));
+        // The sum is the same for either order, so only the point to double is selected.
+        let (sum, difference) = (Element::select(swap, &c, &a), Element::select(swap, &d, &b));
+        let (aa, bb) = (sum.square(), difference.square());
+        let (da, cb) = (d.mul(&a), c.mul(&b));
+        let e = aa.sub(&bb);
+        let f = bb.add(&e.mul_small(A24));
+        let g = da.sub(&cb).square();
+        other.x = da.add(&cb).square();
+        self.x = aa.mul(&bb);
+        other.z = g.mul(u);
+        self.z = e.mul(&f);
+    }
+
+    fn double(&mut self) {
+        let (aa, bb) = (self.x.add(&self.z).square(), self.x.sub(&self.z).square());
+        let e = aa.sub(&bb);
+        self.x = aa.mul(&bb);
+        self.z = bb.add(&e.mul_small(A24)).mul(&e);
     }
 }
 
