@@ -139,3 +139,90 @@ fn p256() {
         }
     }
 }
+
+/// r = 0 and s = 0, which no one can make on purpose, put in by hand: the lane is not done, its
+/// neighbours are.
+#[test]
+fn zero_signatures_are_not_done() {
+    let Some(t) = token() else { return };
+    let mut random = Random::new("zero");
+    let order = crate::p256::scalar::N.limbs;
+    for lane in 0..LANES {
+        let mut sign = zeroed::<[ecdsa::Sign; 1]>();
+        for lane in 0..LANES {
+            put(&mut sign[0].nonce.scalar, lane, &limbs::from_be_bytes(&random.bytes()));
+            put(&mut sign[0].key, lane, &limbs::from_be_bytes(&random.bytes()));
+            put(&mut sign[0].digest, lane, &limbs::from_be_bytes(&random.bytes()));
+            put(&mut sign[0].nonce.x, lane, &limbs::from_be_bytes(&random.bytes()));
+        }
+        sign[0].nonce.done = Mask::ALL;
+        // x = n makes r = 0; the key 1 and the digest n − x make s = 0.
+        let mut r_zero = sign;
+        put(&mut r_zero[0].nonce.x, lane, &order);
+        let mut s_zero = sign;
+        put(&mut s_zero[0].nonce.x, lane, &[5, 0, 0, 0]);
+        put(&mut s_zero[0].key, lane, &[1, 0, 0, 0]);
+        put(&mut s_zero[0].digest, lane, &[order[0] - 5, order[1], order[2], order[3]]);
+        let mut scratch = zeroed::<ecdsa::Scratch>();
+        for (case, expected) in [(&mut sign, 0xff), (&mut r_zero, !(1 << lane)), (&mut s_zero, !(1 << lane))]
+        {
+            // SAFETY: the token proves the features.
+            unsafe { ecdsa::finish(t, case, &mut scratch) };
+            assert_eq!(case[0].done, Mask(expected), "lane {lane}");
+        }
+    }
+}
+
+/// A bit flipped anywhere in one lane's key, blinding or message is seen by that lane's verification
+/// and by no other's.
+#[test]
+fn rsa_faults_do_not_verify() {
+    use crate::rsa::PrivateKey;
+    use crate::sign::{Encoding, Key, SigningKey};
+    let Some(t) = token() else { return };
+    let file = include_bytes!("../../../vectors/keys/rsa-2048.pkcs8.der");
+    let key = SigningKey::from_der(Encoding::Pkcs8, file).unwrap();
+    let Key::Rsa(PrivateKey::Bits2048(key)) = &key.0 else { panic!("an RSA key of 2048 bits") };
+    let mut random = Random::new("faults");
+    let mut good = Box::new(zeroed::<rsa::Sign<4, 8>>());
+    for lane in 0..LANES {
+        for (half, prime, d) in [(&mut good.p, &key.p, &key.dp), (&mut good.q, &key.q, &key.dq)] {
+            rsa::put(&mut half.prime.m, lane, &prime.m);
+            rsa::put(&mut half.prime.r2, lane, &prime.lanes_r2);
+            half.prime.m0.0[lane] = prime.m0;
+            rsa::put(&mut half.d, lane, d);
+            rsa::put(&mut half.r, lane, &limbs::from_be_bytes(&random.bytes()));
+        }
+        rsa::put(&mut good.n.m, lane, &key.n.m);
+        rsa::put(&mut good.n.r2, lane, &key.n.lanes_r2);
+        good.n.m0.0[lane] = key.n.m0;
+        rsa::put(&mut good.qinv, lane, &key.qinv);
+        rsa::put(&mut good.message, lane, &limbs::from_be_bytes(&random.bytes()));
+    }
+    let mut scratch = Box::new(zeroed::<rsa::Scratch<4, 8>>());
+    let mut run = |sign: &mut rsa::Sign<4, 8>| {
+        // SAFETY: the token proves the features.
+        unsafe { rsa::run(t, sign, &mut scratch) };
+        sign.verified
+    };
+    assert_eq!(run(&mut { *good }), Mask::ALL);
+
+    for round in 0..64 {
+        let mut sign = *good;
+        let (lane, limb, bit) = (round % LANES, random.bytes()[0] % 19, random.bytes()[0] % 52);
+        let (group, place) = (usize::from(limb / 5), usize::from(limb % 5));
+        let number = match round / LANES {
+            0 => &mut sign.p.prime.m,
+            1 => &mut sign.q.prime.m,
+            2 => &mut sign.p.d,
+            3 => &mut sign.q.d,
+            4 => &mut sign.qinv,
+            5 => &mut sign.p.prime.r2,
+            6 => &mut sign.q.prime.r2,
+            _ => sign.n.m.first_chunk_mut().unwrap(),
+        };
+        // The lowest bit of d is taken off anyway.
+        number[group][place].0[lane] ^= 1 << bit.max(1);
+        assert_eq!(run(&mut sign), Mask(!(1 << lane)), "round {round}");
+    }
+}
