@@ -1,16 +1,17 @@
 # `make run` and `make test` are all most people need.
-.PHONY: help run test tools style build test-rust bench-crypto bench-handshake
+.PHONY: help run test tools style build test-rust audit audit-valgrind audit-timing bench-crypto bench-handshake
 
 help:
 	@echo "make run   build ttls and start its demo (ends with Ctrl-C)"
 	@echo "make test  everything: style, unit tests, real clients, bad input, floods"
+	@echo "make audit-valgrind audit-timing  whether time depends on secrets (docs/constant-time.md)"
 	@echo "make bench-crypto  public-key operations beside aws-lc-rs and OpenSSL"
 	@echo "make bench-handshake  servers side by side: nginx, HAProxy, hitch, rustls"
 
 run:
 	cargo run --release --bin ttls -- serve --demo
 
-test: tools style build test-rust
+test: tools style build test-rust audit
 
 # Debian packages that the tests use and this machine lacks.
 tools:
@@ -26,6 +27,18 @@ build:
 
 test-rust:
 	cargo test --workspace
+
+# Branches of the release code that handles secrets, counted: fails on new ones.
+audit:
+	ci/constant-time
+
+# Branches and addresses that depend on a secret, found by valgrind; about half a minute.
+audit-valgrind:
+	ci/audit-valgrind
+
+# A statistical test of the time of whole batches; some minutes, better on an idle machine.
+audit-timing:
+	cargo run --release -p ttls-crypto --example timing
 
 # Operations per second of one core beside aws-lc-rs and OpenSSL; about two minutes, ends with target/bench/crypto.json.
 bench-crypto:

@@ -53,11 +53,11 @@ fn secret<const N: usize>() -> Secret<N> {
     Secret::new(bytes)
 }
 
-/// A key file whose bytes in `range` are secret.
-fn key(file: &[u8], ranges: &[std::ops::Range<usize>]) -> SigningKey {
+/// A key file whose bytes in `ranges` are secret.
+fn key(file: &[u8], ranges: &[(usize, usize)]) -> SigningKey {
     let mut file = file.to_vec();
-    for range in ranges {
-        mark(&mut file[range.clone()], Memory::Undefined);
+    for &(start, end) in ranges {
+        mark(&mut file[start..end], Memory::Undefined);
     }
     SigningKey::from_der(Encoding::Pkcs8, &file).expect("a key")
 }
@@ -131,11 +131,11 @@ fn main() {
     }
     let keys = [
         // The private scalar.
-        key(include_bytes!("../../vectors/keys/p256.pkcs8.der"), &[36..68]),
+        key(include_bytes!("../../vectors/keys/p256.pkcs8.der"), &[(36, 68)]),
         // p, q, dp, dq and qInv but for their top bytes, which say how long they are.
         key(
             include_bytes!("../../vectors/keys/rsa-2048.pkcs8.der"),
-            &[564..691, 696..823, 828..954, 959..1085, 1090..1216],
+            &[(564, 691), (696, 823), (828, 954), (959, 1085), (1090, 1216)],
         ),
     ];
     for cpu in [Cpu::detect(Choice::Scalar), Cpu::detect(Choice::Ifma)].into_iter().flatten() {
