@@ -98,6 +98,12 @@ impl Connection {
         matches!(&self.stage, Stage::Established(relay) if relay.as_ref().as_ref().is_some_and(Relay::is_closing))
     }
 
+    /// The process is to end. `true` if the connection can go on to its end now: it waits for a request to a built-in backend.
+    pub fn drain(&mut self) -> bool {
+        let Stage::Established(relay) = &mut self.stage else { return false };
+        relay.as_mut().as_mut().is_some_and(Relay::drain)
+    }
+
     /// Its place in the count of sources.
     pub const fn place(&self) -> Place {
         self.place

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How large the next record is to be.
 
+use ttls::record_size::{Path, record_size};
+
 /// Plaintext that fits one TCP segment with its record on common paths.
 const SMALL: usize = 1300;
 /// Longest plaintext of a record.
@@ -11,8 +13,8 @@ const WARM: usize = 64 << 10;
 /// After so many milliseconds of silence, TCP begins anew (RFC 2861).
 const IDLE: u64 = 1000;
 
-/// Small records at the start of a response, so that the client can use the first bytes at once; large
-/// ones, which cost less, when bytes keep flowing.
+/// Small records at the start of a response, so that the client can use the first bytes at once; then what
+/// TCP can send now; and large records, which cost less, once the window is open.
 #[derive(Debug, Default)]
 pub struct Plan {
     in_a_row: usize,
@@ -20,12 +22,17 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Bytes of plaintext for the next record, at `clock` (milliseconds).
-    pub const fn record_size(&mut self, clock: u64) -> usize {
+    /// Bytes of plaintext for the next record, at `clock` (milliseconds). `path` asks TCP; a record has
+    /// `overhead` bytes besides its plaintext.
+    pub fn record_size(&mut self, clock: u64, overhead: usize, path: impl FnOnce() -> Option<Path>) -> usize {
         if clock.saturating_sub(self.last) > IDLE {
             self.in_a_row = 0;
         }
-        if self.in_a_row < WARM { SMALL } else { LARGE }
+        match self.in_a_row {
+            0 => SMALL,
+            1..WARM => path().map_or(SMALL, |path| record_size(path, overhead, LARGE)),
+            WARM.. => LARGE,
+        }
     }
 
     /// So many bytes were sent.
@@ -42,11 +49,13 @@ mod tests {
     #[test]
     fn small_first_and_after_a_pause() {
         let mut plan = Plan::default();
-        assert_eq!(plan.record_size(5000), SMALL);
+        let path = Path { congestion_window: 5, in_flight: 1, segment: 1000, send_window: u32::MAX };
+        let size = |plan: &mut Plan, clock| plan.record_size(clock, 22, || Some(path));
+        assert_eq!(size(&mut plan, 5000), SMALL);
         plan.sent(WARM - 1, 5000);
-        assert_eq!(plan.record_size(5001), SMALL);
+        assert_eq!(size(&mut plan, 5001), 4000 - 22);
         plan.sent(1, 5001);
-        assert_eq!(plan.record_size(5001 + IDLE), LARGE);
-        assert_eq!(plan.record_size(5002 + IDLE), SMALL);
+        assert_eq!(size(&mut plan, 5001 + IDLE), LARGE);
+        assert_eq!(size(&mut plan, 5002 + IDLE), SMALL);
     }
 }

@@ -25,6 +25,8 @@ use ttls::{Inbound, Opened, Outbound, Session, Traffic, Window};
 const ROOM_FOR_ANSWERS: usize = 256;
 /// Records of both directions in one turn, before others have theirs.
 const TURN: usize = 32;
+/// Steps up for one down with a built-in backend: open, hand over, open, take note of the end.
+const BUILTIN_UPS: usize = 4;
 /// Most records sealed from one read.
 const RECORDS: usize = 16;
 
@@ -122,10 +124,20 @@ impl Relay {
         let mut starved = false;
         for _ in 0..TURN {
             let mut moved = false;
-            // Down first: a response to what came earlier; then up, whose answers may join it in one send.
-            for step in [Self::step_up, Self::step_down] {
-                match step(self, cx, client) {
-                    Ok(progress) => moved |= progress,
+            // A built-in backend answers at once: its response joins the tickets that may wait, in one send.
+            let ups = if matches!(self.backend, Backend::Builtin(_)) { BUILTIN_UPS } else { 1 };
+            let mut up = true;
+            for step in 0..=ups {
+                let progress = match step {
+                    _ if step == ups => self.step_down(cx, client),
+                    _ if up => self.step_up(cx, client),
+                    _ => continue,
+                };
+                match progress {
+                    Ok(progress) => {
+                        up = progress;
+                        moved |= progress;
+                    }
                     Err(Stop::Starved) => starved = true,
                     Err(Stop::End(outcome)) => return Fate::End(self.explain(cx, client, outcome)),
                 }
@@ -150,6 +162,17 @@ impl Relay {
             }
             // Its last record and close_notify are sent; closing the socket sends FIN.
             Backend::Builtin(_) => self.down.shut,
+        }
+    }
+
+    /// Closes between two requests to a built-in backend. `false` if this is not such a moment.
+    pub fn drain(&mut self) -> bool {
+        match &self.backend {
+            Backend::Builtin(builtin) if !builtin.has_response() && self.up.plain.is_empty() => {
+                self.down.closed = true;
+                true
+            }
+            _ => false,
         }
     }
 
@@ -278,12 +301,12 @@ impl Relay {
     fn step_down(&mut self, cx: &mut Context, client: &mut Socket) -> Result<bool, Stop> {
         let mut moved = false;
         if self.down.unsent.is_empty() && !self.down.notified {
-            moved |= self.fill(cx)?;
+            moved |= self.fill(cx, client)?;
         } else if let Backend::Builtin(_) = self.backend
             && !self.down.notified
         {
             // Tickets wait in the buffer; the first response joins them.
-            moved |= self.fill(cx)?;
+            moved |= self.fill(cx, client)?;
         }
         if self.down.closed && !self.down.notified && self.down.unsent.is_empty() | self.has_room() {
             self.notify(cx)?;
@@ -321,7 +344,7 @@ impl Relay {
     }
 
     /// Reads from the backend into as many records as planned and seals them where they lie.
-    fn fill(&mut self, cx: &mut Context) -> Result<bool, Stop> {
+    fn fill(&mut self, cx: &mut Context, client: &Socket) -> Result<bool, Stop> {
         let ready = match &self.backend {
             Backend::Remote(remote) => remote.readable() && !self.down.closed,
             Backend::Builtin(builtin) => builtin.has_response(),
@@ -348,7 +371,7 @@ impl Relay {
             return Ok(false);
         }
         let most = self.traffic.record_limit().min(space.len() - overhead);
-        let size = self.plan.record_size(cx.clock).min(most);
+        let size = self.plan.record_size(cx.clock, overhead, || client.path()).min(most);
         let stride = size + overhead;
         let count = match &mut self.backend {
             Backend::Remote(remote) => {

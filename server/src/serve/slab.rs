@@ -90,9 +90,10 @@ impl<T> Slab<T> {
         Some(value)
     }
 
-    /// The numbers in use, lowest first.
-    pub fn ids(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..).zip(&self.entries).filter(|(_, entry)| entry.value.is_some()).map(|(id, _)| id)
+    /// The keys in use, lowest number first.
+    pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
+        let used = (0..).zip(&self.entries).filter(|(_, entry)| entry.value.is_some());
+        used.map(|(id, entry)| Key { id, generation: entry.generation })
     }
 }
 
@@ -112,7 +113,7 @@ mod tests {
         assert_eq!(c.id, a.id);
         assert_eq!(slab.get(a), None);
         assert_eq!(slab.get(c), Some(&mut 'c'));
-        assert_eq!(slab.ids().collect::<Vec<_>>(), [c.id, b.id]);
+        assert_eq!(slab.keys().collect::<Vec<_>>(), [c, b]);
         assert_eq!(slab.len(), 2);
     }
 }

@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A connection's socket in an edge-triggered event loop: what is known of it, so that no call is made in vain.
 
+use nix::sys::socket::getsockopt;
+use nix::{getsockopt_impl, sockopt_impl};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use std::io::IoSliceMut;
+use ttls::record_size::Path;
+
+sockopt_impl!(
+    /// What TCP knows of a connection (tcp(7)).
+    TcpInfo, GetOnly, libc::IPPROTO_TCP, libc::TCP_INFO, libc::tcp_info
+);
 
 /// A non-blocking stream socket.
 #[derive(Debug)]
@@ -178,6 +186,18 @@ impl Socket {
     /// Sends FIN. An error shows at the next use.
     pub fn shut_down(&self) {
         let _ = rustix::net::shutdown(&self.fd, Shutdown::Write);
+    }
+
+    /// What TCP can send now; `None` if the socket is not TCP.
+    pub fn path(&self) -> Option<Path> {
+        let info = getsockopt(&self.fd, TcpInfo).ok()?;
+        Some(Path {
+            congestion_window: info.tcpi_snd_cwnd,
+            in_flight: info.tcpi_unacked,
+            segment: info.tcpi_snd_mss,
+            // tcpi_snd_wnd came with Linux 5.4 and is not in libc's structure; TCP holds back what the peer can not take.
+            send_window: u32::MAX,
+        })
     }
 
     /// Drops what was received, up to 64 KiB.

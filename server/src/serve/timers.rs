@@ -149,7 +149,7 @@ mod tests {
         let mut wheel = Wheel::new(64, now);
         let mut model = BTreeMap::new();
         for _ in 0..200_000 {
-            let id = random(64) as u32;
+            let id = u32::try_from(random(64)).unwrap();
             match random(4) {
                 0 => {
                     wheel.disarm(id);

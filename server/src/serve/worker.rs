@@ -510,9 +510,9 @@ impl Worker {
             }
         }
         if self.drain_until.is_some_and(|at| at <= self.cx.clock) {
-            let ids: Vec<u32> = self.connections.ids().collect();
-            for id in ids {
-                self.end(id, Outcome::Drained);
+            let keys: Vec<Key> = self.connections.keys().collect();
+            for key in keys {
+                self.end(key.id, Outcome::Drained);
             }
         }
     }
@@ -560,6 +560,12 @@ impl Worker {
                     self.cx.draining = true;
                     self.drain_until = Some(self.cx.clock + ms);
                     self.retire(|_| true);
+                    let keys: Vec<Key> = self.connections.keys().collect();
+                    for key in keys {
+                        if self.connections.get(key).is_some_and(Connection::drain) {
+                            self.turn(key);
+                        }
+                    }
                 }
             }
         }

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a connection costs in memory: fixed sizes, and no allocation on its way.
+#![forbid(unsafe_code)]
+
+use std::io::Write as _;
+use std::mem::size_of;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use ttls_crypto::cpu::{Choice, Cpu};
+use ttls_crypto::secret::Secret;
+use ttls_server::config::Source;
+use ttls_server::config::flags::Flag;
+use ttls_server::demo::Identity;
+use ttls_server::serve::connection::Connection;
+use ttls_server::serve::context::Shared;
+use ttls_server::serve::listener;
+use ttls_server::serve::log::Sink;
+use ttls_server::serve::negotiation::Negotiation;
+use ttls_server::serve::relay::Relay;
+use ttls_server::serve::sources::Sources;
+use ttls_server::serve::worker::{Handle, Message, Parts, Worker, wake_fd};
+use ttls_server::settings::{Fixed, Settings};
+
+#[test]
+fn connections_are_small() {
+    let slot = size_of::<Connection>();
+    let half_open = slot + size_of::<Negotiation>();
+    let idle = slot + size_of::<Option<Relay>>();
+    println!("silent connection: {slot} bytes");
+    println!("half-open handshake: {half_open} bytes, its receive buffer included");
+    println!("idle established connection: {idle} bytes");
+    assert!(half_open <= 8192, "{half_open}");
+    assert!(idle <= 4096, "{idle}");
+}
+
+/// Allocations of a worker's thread that serves `connections` and drains.
+fn allocations(connections: usize, version: &'static str) -> u64 {
+    let flags = [("listen", "127.0.0.1:0"), ("workers", "1"), ("log.file", "/dev/null")];
+    let flags = flags.iter().filter_map(|(key, value)| Flag::new(key, value)).collect();
+    let fixed = Fixed { demo: Some(Identity::generate().unwrap()), ticket_secret: Secret::new([7; 64]) };
+    let settings = Settings::build(&Source { file: None, flags }, &fixed, &mut Vec::new()).unwrap();
+    let fd = listener::open(settings.listen[0], &settings.listener).unwrap();
+    let address: SocketAddr = rustix::net::getsockname(&fd).unwrap().try_into().unwrap();
+    let (sender, receiver) = mpsc::channel();
+    let wake = Arc::new(wake_fd().unwrap());
+    let handle = Handle { sender, wake: Arc::clone(&wake) };
+    let worker = Worker::new(Parts {
+        workers: 1,
+        listeners: vec![(settings.listen[0], fd)],
+        receiver,
+        wake,
+        counters: Arc::default(),
+        shared: Arc::new(Shared { connections: AtomicUsize::new(0), sources: Sources::new(0, 32, 64) }),
+        sink: Arc::new(Sink::open(settings.log_file.as_deref()).unwrap()),
+        keylog: None,
+        cpu: Cpu::detect(Choice::Best).unwrap(),
+        settings: Arc::new(settings),
+    })
+    .unwrap();
+    let client = thread::spawn(move || {
+        for _ in 0..connections {
+            let page = get(address, version);
+            assert!(page.contains("version: TLSv1."), "{page}");
+        }
+        handle.send(Message::Drain(5000));
+    });
+    let counted = allocation_counter::measure(|| worker.run());
+    client.join().unwrap();
+    counted.count_total
+}
+
+/// The demo's page, by OpenSSL.
+fn get(address: SocketAddr, version: &str) -> String {
+    let mut client = Command::new("openssl")
+        .args(["s_client", "-quiet", "-no_ign_eof", version, "-connect", &address.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("openssl is installed");
+    let mut input = client.stdin.take().unwrap();
+    input.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let output = client.wait_with_output().unwrap();
+    drop(input);
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn from_accept_to_the_last_byte_nothing_is_allocated() {
+    for version in ["-tls1_3", "-tls1_2"] {
+        let (none, some) = (allocations(0, version), allocations(8, version));
+        println!("{version}: {none} allocations to start and stop, {} for 8 connections", some - none);
+        assert_eq!(none, some, "{version}");
+    }
+}
