@@ -2,6 +2,9 @@
 //! What the CPU can do, as tokens: code for an instruction set asks for its token, and a token
 //! exists only where the instructions were found.
 
+#[cfg(target_arch = "x86_64")]
+use core::sync::atomic::{AtomicBool, Ordering};
+
 /// Proof that AVX-512F, VL, DQ and IFMA with BMI1, BMI2 and LZCNT can be executed, ZMM state included.
 ///
 /// Inside a kernel the proof holds only between `kernel_fpu_begin` and `kernel_fpu_end`.
@@ -57,9 +60,22 @@ impl Bmi2 {
     /// Asks the CPU the first time, and then the answer it left.
     #[inline(always)]
     pub(crate) fn get() -> Option<Self> {
-        bmi2::get().then_some(Self(()))
+        // Asked at every product: all but one comparison must lie out of its way.
+        let found = BMI2_FOUND.load(Ordering::Relaxed) || Self::ask();
+        found.then_some(Self(()))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn ask() -> bool {
+        let found = bmi2::get();
+        BMI2_FOUND.store(found, Ordering::Relaxed);
+        found
     }
 }
+
+#[cfg(target_arch = "x86_64")]
+static BMI2_FOUND: AtomicBool = AtomicBool::new(false);
 
 #[cfg(target_arch = "x86_64")]
 cpufeatures::new!(bmi2, "bmi2");

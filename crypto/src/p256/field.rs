@@ -117,6 +117,7 @@ impl Element {
         Self([a, b, c, d])
     }
 
+    #[cfg_attr(target_arch = "x86_64", cold)]
     #[inline(never)]
     fn portable_mul(&self, other: &Self) -> Self {
         let (a, b) = (&self.0, &other.0);

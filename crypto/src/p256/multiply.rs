@@ -50,7 +50,7 @@ fn base_multiple(window: usize, digit: Digit) -> Affine {
 /// k·point for k in 1..n.
 pub(crate) fn multiply(k: &Scalar, point: &Affine) -> Jacobian {
     let (mut odd, flipped) = make_odd(k);
-    let multiples = odd_multiples(&Jacobian::from(*point));
+    let multiples = odd_multiples(point);
     let mut sum = select_multiple(&multiples, top_digit::<WINDOW>(&odd, TOP_WINDOW));
     for window in (0..TOP_WINDOW).rev() {
         sum = sum.double_times(WINDOW);
@@ -62,16 +62,24 @@ pub(crate) fn multiply(k: &Scalar, point: &Affine) -> Jacobian {
 }
 
 /// 1, 3, …, 31 times the point, by columns as [`recode::lookup`] reads them.
-fn odd_multiples(point: &Jacobian) -> [[u64; 16]; 12] {
-    let twice = point.double();
+///
+/// Added up on the isomorphic curve where twice the point has Z = 1: addition does not see a curve's
+/// coefficients, and a multiple (X, Y, Z) there is (X, Y, Z·Z₂) here.
+fn odd_multiples(point: &Affine) -> [[u64; 16]; 12] {
+    let Jacobian { x, y, z: z2 } = Jacobian::from(*point).double();
+    let twice = Affine { x, y };
+    let zz = z2.square();
+    let mut multiple = Jacobian::from(Affine { x: point.x.mul(&zz), y: point.y.mul(&zz.mul(&z2)) });
     let mut columns = [[0; 16]; 12];
-    let mut multiple = *point;
     for entry in 0..16 {
-        let limbs = multiple.x.0.iter().chain(&multiple.y.0).chain(&multiple.z.0);
+        if entry > 0 {
+            multiple = multiple.add_different_affine(&twice);
+        }
+        let z = multiple.z.mul(&z2);
+        let limbs = multiple.x.0.iter().chain(&multiple.y.0).chain(&z.0);
         for (column, limb) in columns.iter_mut().zip(limbs) {
             column[entry] = *limb;
         }
-        multiple = multiple.add_different(&twice);
     }
     columns
 }

@@ -72,11 +72,11 @@ impl Jacobian {
             let b = x.mul(&y_squared);
             let (a_squared, y_fourth) = (a.square(), y_squared.square());
             z = z.mul(&y);
-            x = a_squared.sub(&b.double());
-            y = a.mul(&b.sub(&x)).double().sub(&y_fourth);
             if doubling < times {
                 w = w.mul(&y_fourth);
             }
+            x = a_squared.sub(&b.double());
+            y = a.mul(&b.sub(&x)).double().sub(&y_fourth);
         }
         Self { x, y: y.halve(), z }
     }
@@ -85,14 +85,13 @@ impl Jacobian {
     /// Right for self = −other (infinity); neither may be infinity. 12 M + 4 S.
     #[inline(always)]
     fn add_parts(&self, other: &Self) -> (Self, u64) {
-        let z1z1 = self.z.square();
-        let z2z2 = other.z.square();
-        let u1 = self.x.mul(&z2z2);
-        let u2 = other.x.mul(&z1z1);
-        let s1 = self.y.mul(&other.z.mul(&z2z2));
-        let s2 = other.y.mul(&self.z.mul(&z1z1));
+        let (z1z1, z2z2) = (self.z.square(), other.z.square());
+        let z1z2 = self.z.mul(&other.z);
+        let (z1_cubed, z2_cubed) = (self.z.mul(&z1z1), other.z.mul(&z2z2));
+        let (u1, u2) = (self.x.mul(&z2z2), other.x.mul(&z1z1));
+        let (s1, s2) = (self.y.mul(&z2_cubed), other.y.mul(&z1_cubed));
         let (x, y, h, equal) = finish(&u1, &u2, &s1, &s2);
-        (Self { x, y, z: self.z.mul(&other.z).mul(&h) }, equal)
+        (Self { x, y, z: z1z2.mul(&h) }, equal)
     }
 
     /// [`Self::add_parts`] with a point of Z = 1: 8 M + 3 S.
@@ -160,11 +159,11 @@ impl Jacobian {
 fn finish(u1: &Element, u2: &Element, s1: &Element, s2: &Element) -> (Element, Element, Element, u64) {
     let h = u2.sub(u1);
     let r = s2.sub(s1);
-    let hh = h.square();
-    let hhh = h.mul(&hh);
-    let v = u1.mul(&hh);
-    let x = r.square().sub(&hhh).sub(&v.double());
-    let y = r.mul(&v.sub(&x)).sub(&s1.mul(&hhh));
+    let (hh, rr) = (h.square(), r.square());
+    let (v, hhh) = (u1.mul(&hh), h.mul(&hh));
+    let s1hhh = s1.mul(&hhh);
+    let x = rr.sub(&hhh).sub(&v.double());
+    let y = r.mul(&v.sub(&x)).sub(&s1hhh);
     (x, y, h, h.mask_zero() & r.mask_zero())
 }
 

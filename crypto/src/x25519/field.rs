@@ -105,6 +105,7 @@ impl Element {
         Self([a, b, c, d])
     }
 
+    #[cfg_attr(target_arch = "x86_64", cold)]
     #[inline(never)]
     fn portable_mul(&self, other: &Self) -> Self {
         let (a, b) = (&self.0, &other.0);
@@ -135,6 +136,7 @@ impl Element {
         Self([a, b, c, d])
     }
 
+    #[cfg_attr(target_arch = "x86_64", cold)]
     #[inline(never)]
     fn portable_mul_small(&self, factor: u32) -> Self {
         let mut product = [0; 4];
