@@ -203,6 +203,16 @@ impl<M: Prime> Fe<M> {
         Loose(self.0, PhantomData)
     }
 
+    /// A copy that a secret mask may select from.
+    #[inline(always)]
+    pub(crate) fn read_whole(&self) -> Self {
+        let a = &self.0;
+        Self(
+            [a[0].read_whole(), a[1].read_whole(), a[2].read_whole(), a[3].read_whole(), a[4].read_whole()],
+            PhantomData,
+        )
+    }
+
     /// `other` in the lanes of `mask`.
     #[inline(always)]
     pub(crate) fn select(self, mask: Mask, other: Self) -> Self {

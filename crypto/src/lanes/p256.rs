@@ -347,8 +347,8 @@ impl Multiples {
         let Affine { mut x, mut y } = self.points[0];
         for (entry, point) in (0_u64..).zip(&self.points).skip(1) {
             let here = digit.is(t, entry);
-            x = x.select(here, point.x);
-            y = y.select(here, point.y);
+            x = x.select(here, point.x.read_whole());
+            y = y.select(here, point.y.read_whole());
         }
         Affine { x, y }
     }

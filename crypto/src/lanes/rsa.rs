@@ -221,9 +221,8 @@ fn select<const K: usize>(
     for i in groups {
         let mut group = load(t, &table[0][i]);
         for entry in 1..ENTRIES {
-            let other = load(t, &table[entry][i]);
             for j in 0..5 {
-                group[j] = group[j].select(here[entry], other[j]);
+                group[j] = group[j].select(here[entry], table[entry][i][j].load_whole(t));
             }
         }
         store(group, &mut chosen[i]);
@@ -431,7 +430,7 @@ impl<const K: usize> Modulus<K> {
         let below = borrow.is_negative();
         for i in 0..K {
             for j in 0..5 {
-                let (value, reduced) = (t.load(&a[i][j].0), t.load(&difference[i][j].0));
+                let (value, reduced) = (a[i][j].load_whole(t), difference[i][j].load_whole(t));
                 reduced.select(below, value).store(&mut a[i][j]);
             }
         }

@@ -99,7 +99,44 @@ impl Ifma {
     }
 }
 
+/// Reads a vector from memory whole.
+///
+/// The compiler turns a selection by a mask of lanes, of what was read from memory or of what goes back
+/// there, into an access under that mask, even if volatile; and under an empty mask the CPU need not
+/// touch memory. What a secret mask selects is read by this, which the compiler cannot look into.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn read_whole(vector: &__m512i) -> __m512i {
+    let whole;
+    // SAFETY: a reference is valid to read.
+    unsafe {
+        core::arch::asm!(
+            "vmovdqu64 {0}, [{1}]",
+            out(zmm_reg) whole,
+            in(reg) vector,
+            options(pure, readonly, nostack, preserves_flags),
+        );
+    }
+    whole
+}
+
+impl Block {
+    /// See [`read_whole`].
+    #[inline(always)]
+    pub(crate) fn load_whole(&self, _t: Ifma) -> V {
+        // SAFETY: a block has size and alignment of a vector; the token proves AVX-512F.
+        V(unsafe { read_whole(&*core::ptr::from_ref(self).cast()) })
+    }
+}
+
 impl V {
+    /// See [`read_whole`].
+    #[inline(always)]
+    pub(crate) fn read_whole(&self) -> Self {
+        // SAFETY: this vector proves AVX-512F.
+        Self(unsafe { read_whole(&self.0) })
+    }
+
     #[inline(always)]
     pub(crate) fn store(self, block: &mut Block) {
         // SAFETY: this vector proves AVX-512F; a `Block` is 64 bytes.
