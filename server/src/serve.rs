@@ -197,9 +197,10 @@ fn bind_for_all(
     sockets: &mut [Vec<(SocketAddr, OwnedFd)>],
 ) -> Result<SocketAddr, Error> {
     let mut bound = address;
+    let failed = |e| Error::new(format!("listen {address}: {e}{}", hint(e)));
+    listener::probe(address).map_err(failed)?;
     for worker in sockets {
-        let fd = listener::open(bound, &settings.listener)
-            .map_err(|e| Error::new(format!("listen {bound}: {e}{}", hint(e))))?;
+        let fd = listener::open(bound, &settings.listener).map_err(failed)?;
         if bound.port() == 0 {
             let local = rustix::net::getsockname(&fd).map_err(system)?;
             bound = local.try_into().map_err(|_| Error::new("listen: not an internet address"))?;

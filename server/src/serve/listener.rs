@@ -35,6 +35,21 @@ pub struct Options {
     pub defer: Duration,
 }
 
+/// Makes sure that nobody listens on an address yet: among sockets with SO_REUSEPORT, of this user, a second
+/// program would silently get half of the connections.
+///
+/// # Errors
+/// What the kernel says.
+pub fn probe(address: SocketAddr) -> Result<(), Errno> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let fd = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_reuseaddr(&fd, true)?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&fd, true)?;
+    }
+    bind(&fd, &address)
+}
+
 /// Opens a listening socket. What is set on it, accepted connections inherit.
 ///
 /// # Errors

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `ttls check`: what is wrong is said, with its place; `ttls serve` refuses the same.
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A folder with certificates, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("ttls-check-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        let folder = Self(path);
+        for (file, algorithm, days) in [("a", "ec", "90"), ("b", "ec", "90"), ("old", "ec", "3")] {
+            folder.certificate(
+                file,
+                &["-newkey", algorithm, "-pkeyopt", "ec_paramgen_curve:P-256", "-days", days],
+            );
+        }
+        folder.certificate("p384", &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384"]);
+        fs::write(folder.0.join("short"), [1; 31]).unwrap();
+        fs::write(folder.0.join("empty.pem"), "").unwrap();
+        folder
+    }
+
+    /// Makes `name.pem` and `name.key`.
+    fn certificate(&self, name: &str, how: &[&str]) {
+        let output = Command::new("openssl")
+            .args(["req", "-x509", "-nodes", "-subj", "/CN=test", "-addext", "subjectAltName=DNS:a.example"])
+            .args(["-keyout", &format!("{name}.key"), "-out", &format!("{name}.pem")])
+            .args(how)
+            .current_dir(&self.0)
+            .output()
+            .expect("openssl is installed");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn run(&self, command: &str, config: &str) -> Output {
+        fs::write(self.0.join("t.toml"), config).unwrap();
+        ttls(&self.0, &[command, "--config", "t.toml"])
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn ttls(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ttls")).args(arguments).current_dir(folder).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+const GOOD: &str = "listen = ['127.0.0.1:0']\nbackend = '127.0.0.1:1'\n";
+const A: &str = "[[certificate]]\nchain = 'a.pem'\nkey = 'a.key'\n";
+
+#[test]
+fn every_error_says_what_and_where() {
+    let folder = Folder::new("errors");
+    let certificate = |fields: &str| format!("{GOOD}[[certificate]]\n{fields}\n");
+    let with = |more: &str| format!("{GOOD}{A}{more}\n");
+    let cases = [
+        (format!("{GOOD}[tls]\nalpm = []\n{A}"), "t.toml:4: unknown field `alpm`"),
+        (GOOD.into(), "t.toml: no certificate: add [[certificate]]"),
+        (format!("listen = ['127.0.0.1:0']\n{A}"), "t.toml: no backend"),
+        (format!("backend = '127.0.0.1:1'\n{A}"), "t.toml: no address to listen on"),
+        (
+            format!("listen = ['[::1]:1', '[::1]:1']\nbackend = '127.0.0.1:1'\n{A}"),
+            "t.toml:1: [::1]:1 is listed twice",
+        ),
+        (certificate("chain = 'none.pem'"), "t.toml:4: none.pem: can not be read"),
+        (certificate("chain = 'empty.pem'"), "t.toml:4: empty.pem: has no certificate in PEM"),
+        (certificate("chain = 'a.pem'"), "t.toml:4: a.pem: has no private key in PEM"),
+        (
+            certificate("chain = 'a.pem'\nkey = 'b.key'"),
+            "t.toml:5: b.key: the private key does not belong to the certificate in a.pem",
+        ),
+        (certificate("chain = 'p384.pem'\nkey = 'p384.key'"), "t.toml:5: p384.key: "),
+        (
+            certificate("chain = 'a.pem'\nkey = 'a.key'\nnames = ['a b']"),
+            "t.toml:6: `a b` is not a server name",
+        ),
+        (
+            with("[[certificate]]\nchain = 'b.pem'\nkey = 'b.key'"),
+            "t.toml:7: b.pem: a.example has a certificate with a key of this kind already",
+        ),
+        (
+            with("[[route]]\nnames = ['x.example', 'X.example']\nbackend = 'demo:'"),
+            "t.toml:7: `x.example` has a route already",
+        ),
+        (with("[tls]\nversions = []"), "t.toml: no protocol version is enabled"),
+        (
+            with("[tls]\nversions = ['1.3']\nsuites = ['TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256']"),
+            "t.toml: TLSv1.3 is enabled without a cipher suite",
+        ),
+        (with("[tickets]\nsecret_file = 'short'"), "t.toml:7: short: has 31 bytes, at least 32 are needed"),
+        (with("[tickets]\nlifetime = '8d'"), "t.toml: ticket lifetime is over 604800 seconds"),
+        (
+            with("[client_certificates]\nmode = 'required'"),
+            "t.toml: client_certificates.mode needs client_certificates.ca_file",
+        ),
+        (
+            with("[client_certificates]\nmode = 'optional'\nca_file = 'empty.pem'"),
+            "t.toml:8: empty.pem: has no certificate in PEM",
+        ),
+        (with("[timeouts]\nhandshake = '0s'"), "t.toml: timeouts.handshake is zero"),
+        (with("[limits]\nhalf_open = 0"), "t.toml: limits.half_open is 0, at least 1 is needed"),
+        (format!("workers = 0\n{GOOD}{A}"), "t.toml: `workers` is not between 1 and 1024"),
+        (
+            format!("listen = ['127.0.0.1:0']\nbackend = 'no.such.host.invalid:1'\n{A}"),
+            "t.toml:2: no.such.host.invalid:1 does not resolve",
+        ),
+    ];
+    for (config, expected) in cases {
+        for command in ["check", "serve"] {
+            let output = folder.run(command, &config);
+            assert_eq!(output.status.code(), Some(1), "{command}: {config}");
+            let error = stderr(&output);
+            assert!(
+                error.contains(&format!("ttls: {expected}")),
+                "{command}: {error:?} instead of {expected:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_works_passes_and_what_is_doubtful_is_a_warning() {
+    let folder = Folder::new("good");
+    let output = folder.run("check", &format!("{GOOD}{A}"));
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+    let output = folder.run("check", &format!("{GOOD}[[certificate]]\nchain = 'old.pem'\nkey = 'old.key'\n"));
+    assert_eq!(output.status.code(), Some(0));
+    let warning = stderr(&output);
+    assert!(warning.contains("warning: old.pem: the certificate expires in "), "{warning}");
+}
+
+#[test]
+fn a_second_program_on_the_address_is_refused() {
+    let folder = Folder::new("twice");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = ttls(&folder.0, &["serve", "--demo", "--listen", &address]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains(&format!("ttls: listen {address}: ")), "{}", stderr(&output));
+}
+
+#[test]
+fn wrong_use_is_told_from_wrong_configuration() {
+    let here = Path::new(".");
+    for (arguments, expected) in [
+        (&["serve"][..], "nothing to serve"),
+        (&["serve", "--nonsense", "1"], "--nonsense is not a flag"),
+        (&["check", "--config"], "--config needs a value"),
+        (&["nonsense"], "ttls serve --demo"),
+    ] {
+        let output = ttls(here, arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&output).contains(expected), "{arguments:?}: {}", stderr(&output));
+    }
+    let output = ttls(here, &["serve", "--demo", "--timeouts.idle", "soon"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("--timeouts.idle soon: `soon` is not a duration"),
+        "{}",
+        stderr(&output)
+    );
+    let output = ttls(here, &["--version"]);
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("ttls "));
+}
