@@ -16,10 +16,11 @@ pub const BATCH: usize = 64;
 pub struct Jobs {
     jobs: Vec<Job>,
     owners: Vec<Owner>,
+    /// Whose results are left to be taken.
+    computed: Vec<Owner>,
     /// Empty between batches: only its memory is kept.
     items: Vec<Item<'static>>,
     results: Vec<Result<Output, Failed>>,
-    done: Vec<(Owner, Result<Output, Failed>)>,
     engine: Box<Engine>,
 }
 
@@ -37,7 +38,7 @@ impl Jobs {
             owners: Vec::with_capacity(BATCH),
             items: Vec::with_capacity(BATCH),
             results: Vec::with_capacity(BATCH),
-            done: Vec::with_capacity(BATCH),
+            computed: Vec::with_capacity(BATCH),
             engine: Box::new(Engine::new(cpu)),
         }
     }
@@ -55,8 +56,10 @@ impl Jobs {
 
     /// Computes what waits; [`Jobs::take_result`] gives the results.
     pub fn run(&mut self) {
+        self.computed.clear();
+        std::mem::swap(&mut self.owners, &mut self.computed);
         let mut items = recycled(std::mem::take(&mut self.items));
-        for (job, owner) in self.jobs.drain(..).zip(&self.owners) {
+        for (job, owner) in self.jobs.drain(..).zip(&self.computed) {
             let mut failed = None;
             let work = match job {
                 Job::KeyExchange(exchange) => Work::KeyExchange(exchange),
@@ -76,12 +79,11 @@ impl Jobs {
         self.engine.run(&mut items);
         self.results.extend(items.drain(..).map(|item| item.result.unwrap_or(Err(Failed::Unsupported))));
         self.items = recycled(items);
-        self.done.extend(self.owners.drain(..).zip(self.results.drain(..)));
     }
 
     /// One result, in any order.
     pub fn take_result(&mut self) -> Option<(Key, Result<Output, Failed>)> {
-        self.done.pop().map(|(owner, result)| (owner.key, result))
+        Some((self.computed.pop()?.key, self.results.pop()?))
     }
 }
 
