@@ -160,7 +160,7 @@ impl Relay {
             Backend::Remote(remote) => {
                 self.down.shut && up && (remote.is_shut() || self.up.deaf || self.up.ended)
             }
-            // Its last record and close_notify are sent; closing the socket sends FIN.
+            // Its last record, close_notify and FIN are sent.
             Backend::Builtin(_) => self.down.shut,
         }
     }
@@ -315,7 +315,8 @@ impl Relay {
         if !self.down.unsent.is_empty()
             && let Some(buffer) = &self.down.buffer
         {
-            match client.send(&buffer.0[self.down.unsent.clone()]) {
+            let bytes = &buffer.0[self.down.unsent.clone()];
+            match if self.down.notified { client.send_last(bytes) } else { client.send(bytes) } {
                 Moved::Bytes(count) => {
                     self.down.unsent.start += count;
                     moved = true;
@@ -328,11 +329,7 @@ impl Relay {
             self.down.unsent = 0..0;
             if self.down.notified && !self.down.shut {
                 self.down.shut = true;
-                if let Backend::Remote(_) = self.backend
-                    && !self.up.ended
-                {
-                    client.shut_down();
-                }
+                client.shut_down();
                 moved = true;
             }
         }

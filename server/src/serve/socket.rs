@@ -162,11 +162,21 @@ impl Socket {
 
     /// Sends from `bytes`, which is not empty.
     pub fn send(&mut self, bytes: &[u8]) -> Moved {
+        self.send_with(bytes, SendFlags::NOSIGNAL)
+    }
+
+    /// The same for a connection's last bytes: [`Socket::shut_down`] follows at once when all are taken, and its
+    /// FIN leaves in their segment.
+    pub fn send_last(&mut self, bytes: &[u8]) -> Moved {
+        self.send_with(bytes, SendFlags::NOSIGNAL | SendFlags::MORE)
+    }
+
+    fn send_with(&mut self, bytes: &[u8], flags: SendFlags) -> Moved {
         if !self.writable {
             return Moved::Blocked;
         }
         loop {
-            match rustix::net::send(&self.fd, bytes, SendFlags::NOSIGNAL) {
+            match rustix::net::send(&self.fd, bytes, flags) {
                 Ok(count) => {
                     if count < bytes.len() {
                         self.writable = false;
