@@ -5,7 +5,7 @@ import cases
 
 COLOURS = {"ttls": "#c2410c", "ttls-scalar": "#fdba74", "nginx": "#15803d", "haproxy": "#1d4ed8", "hitch": "#7c3aed",
            "rustls": "#525252"}
-BAR, GAP, LEFT, WIDTH = 13, 18, 240, 860
+BAR, GAP, LEFT, WIDTH = 13, 18, 300, 900
 HEADING = 'font-size="15" font-weight="bold"'
 
 
@@ -14,7 +14,7 @@ def write(result, path):
     body, y = throughput(entries, 30)
     latency, y = latencies(entries, y + 30)
     setting = result["setting"]
-    foot = f"One core of {setting['cpu']}, {setting['kernel']}, {setting['date'][:10]}; median of {setting['rounds']} interleaved rounds; whiskers: minimum and maximum"
+    foot = f"One core of {setting['cpu']}, {setting['kernel'].split('-')[0]}, {setting['date'][:10]}; median of {setting['rounds']} interleaved rounds; whiskers: minimum and maximum"
     body += latency + [text(10, y + 18, foot, 'font-size="11" fill="#666"')]
     path.write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y + 30}" width="{WIDTH}" '
@@ -29,7 +29,7 @@ def throughput(entries, y):
     if not rows:
         return [], y
     most = max(entries[(case.name, name)]["max"] for case, names in rows for name in names)
-    scale = (WIDTH - LEFT - 70) / most
+    scale = (WIDTH - LEFT - 130) / most
     body = [text(10, y, "Handshakes per second of server CPU time", HEADING)]
     y += 14
     for case, names in rows:
