@@ -115,8 +115,8 @@ pub fn run(source: &Source, fixed: &Fixed, keylog: Option<&Path>) -> Result<(), 
         thread::spawn(move || scrape::serve(&listener, &counters));
     }
 
-    let mut supervisor =
-        Supervisor { settings, handles, addresses, log: Log::new(sink, log_format(source), 0) };
+    let format = settings.log.format;
+    let mut supervisor = Supervisor { settings, handles, addresses, log: Log::new(sink, format, 0) };
     for warning in &warnings {
         supervisor.say("warn", "configuration", warning);
     }
@@ -148,10 +148,6 @@ pub fn run(source: &Source, fixed: &Fixed, keylog: Option<&Path>) -> Result<(), 
     }
     supervisor.say("info", "stop", "drained");
     Ok(())
-}
-
-fn log_format(source: &Source) -> crate::config::schema::Format {
-    source.read().map_or(crate::config::schema::Format::Logfmt, |written| written.config.log.format)
 }
 
 fn sources(settings: &Settings) -> Sources {
@@ -278,6 +274,10 @@ impl Supervisor {
         }
         if settings.limits.connections > self.settings.limits.connections {
             warnings.push("`limits.connections` has grown: it takes effect at restart".into());
+        }
+        let prefixes = |s: &Settings| (s.limits.per_prefix, s.limits.ipv4_prefix, s.limits.ipv6_prefix);
+        if prefixes(&settings) != prefixes(&self.settings) {
+            warnings.push("`limits.per_prefix` has changed: it takes effect at restart".into());
         }
         let sink = open_sink(&settings)?;
         let old = &self.settings.listen;

@@ -51,7 +51,8 @@ pub struct Connection {
     peer: SocketAddr,
     /// The address it connected to, if a PROXY header says so.
     destination: Option<SocketAddr>,
-    place: Place,
+    /// Its place in the count of sources; with a PROXY header, once that is read.
+    place: Option<Place>,
     active: Rc<Active>,
     /// When it was accepted, and when a byte last came or went; [`Context::clock`].
     accepted: u64,
@@ -69,7 +70,13 @@ enum Stage {
 
 impl Connection {
     /// A connection just accepted. Its key comes when it has its slot.
-    pub fn new(fd: OwnedFd, peer: SocketAddr, place: Place, active: &Rc<Active>, cx: &Context) -> Self {
+    pub fn new(
+        fd: OwnedFd,
+        peer: SocketAddr,
+        place: Option<Place>,
+        active: &Rc<Active>,
+        cx: &Context,
+    ) -> Self {
         Self {
             client: Socket::new(fd, 0),
             stage: Stage::Silent,
@@ -105,7 +112,7 @@ impl Connection {
     }
 
     /// Its place in the count of sources.
-    pub const fn place(&self) -> Place {
+    pub const fn place(&self) -> Option<Place> {
         self.place
     }
 
@@ -164,7 +171,8 @@ impl Connection {
     pub fn turn(&mut self, cx: &mut Context, key: Key) -> Fate {
         if let Stage::Silent = self.stage {
             let Some(mut negotiation) = cx.negotiations.take() else { return Fate::End(Outcome::NoBuffer) };
-            negotiation.begin(&self.active, self.place.hash());
+            // Without a place the PROXY header is still to come, and with it the source.
+            negotiation.begin(&self.active, self.place.map_or(0, Place::hash));
             self.stage = Stage::Handshake(negotiation);
         }
         let fate = match &mut self.stage {
@@ -174,6 +182,15 @@ impl Connection {
             }
             _ => self.relay(cx),
         };
+        if self.place.is_none()
+            && let Stage::Handshake(negotiation) = &self.stage
+            && let Some((source, _)) = negotiation.addresses
+        {
+            self.place = cx.shared.sources.enter(source.ip());
+            if self.place.is_none() {
+                return Fate::End(Outcome::PrefixFull);
+            }
+        }
         if let (Fate::Wait, Stage::Handshake(negotiation)) = (fate, &self.stage)
             && !negotiation.is_touched()
         {
@@ -222,12 +239,7 @@ impl Connection {
 
     /// The handshake is complete: on to the backend.
     fn establish(&mut self, cx: &mut Context, key: Key, completed: Completed) -> Result<(), Outcome> {
-        if let Stage::Handshake(negotiation) = &self.stage
-            && let Some((source, destination)) = negotiation.addresses
-        {
-            self.peer = source;
-            self.destination = Some(destination);
-        }
+        self.adopt_addresses();
         self.leave_stage(cx);
         let session = &completed.established.session;
         let counter = match (session.version, session.resumed) {
@@ -263,6 +275,16 @@ impl Connection {
         match failed {
             None => Ok(()),
             Some(outcome) => Err(outcome),
+        }
+    }
+
+    /// From here on the client is who the PROXY header says.
+    fn adopt_addresses(&mut self) {
+        if let Stage::Handshake(negotiation) = &self.stage
+            && let Some((source, destination)) = negotiation.addresses
+        {
+            self.peer = source;
+            self.destination = Some(destination);
         }
     }
 
@@ -341,6 +363,7 @@ impl Connection {
             self.client.shut_down();
             self.client.discard();
         }
+        self.adopt_addresses();
         self.count(cx, outcome);
         self.log(cx, outcome);
         self.leave_stage(cx);
@@ -365,6 +388,7 @@ impl Connection {
         }
         match outcome {
             Outcome::Evicted => counters.evicted.add(1),
+            Outcome::PrefixFull => counters.refused_prefix.add(1),
             Outcome::IdleTimeout => counters.idle_timeouts.add(1),
             Outcome::BackendRefused(_) | Outcome::BackendTimeout => counters.backend_failed.add(1),
             _ => {}

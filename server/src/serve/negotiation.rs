@@ -144,12 +144,12 @@ impl Negotiation {
                 Moved::Lost(error) => return Turn::Fate(Fate::End(Outcome::ClientLost(error))),
             }
             if self.expects_header {
-                match self.read_header() {
-                    Ok(true) => {
-                        if let Some((source, _)) = self.addresses {
-                            self.source = cx.shared.sources.place(source.ip()).hash();
-                        }
-                    }
+                let header = self.read_header();
+                if let Some((source, _)) = self.addresses {
+                    self.source = cx.shared.sources.place(source.ip()).hash();
+                }
+                match header {
+                    Ok(true) => {}
                     Ok(false) => continue,
                     Err(outcome) => return Turn::Fate(Fate::End(outcome)),
                 }

@@ -26,6 +26,8 @@ pub enum Outcome {
     IdleTimeout,
     /// One side had closed, and the other did not follow.
     CloseTimeout,
+    /// Its source prefix, as the PROXY header gives it, has as many connections as allowed.
+    PrefixFull,
     /// A newer half-open connection needed the room.
     Evicted,
     /// No backend address accepted the connection.
@@ -76,6 +78,7 @@ impl fmt::Display for Outcome {
             Self::HandshakeTimeout => f.write_str("handshake timeout"),
             Self::IdleTimeout => f.write_str("idle timeout"),
             Self::CloseTimeout => f.write_str("close timeout"),
+            Self::PrefixFull => f.write_str("limits.per_prefix"),
             Self::Evicted => f.write_str("too many half-open connections"),
             Self::BackendRefused(error) => write!(f, "backend refused: {error}"),
             Self::BackendTimeout => f.write_str("backend connect timeout"),

@@ -16,6 +16,7 @@ use super::pool::Pool;
 use super::random::Buffered;
 use super::slab::{Key, Slab};
 use super::timers::Wheel;
+use crate::config::schema::FromClient;
 use crate::keylog::KeyLogFile;
 use crate::settings::Settings;
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
@@ -368,7 +369,9 @@ impl Worker {
         if connection.is_half_open() {
             self.cx.half_open -= 1;
         }
-        self.cx.shared.sources.leave(connection.place());
+        if let Some(place) = connection.place() {
+            self.cx.shared.sources.leave(place);
+        }
         self.cx.shared.connections.fetch_sub(1, Relaxed);
         connection.end(&mut self.cx, outcome);
     }
@@ -439,16 +442,23 @@ impl Worker {
             counters.refused_total.add(1);
             return self.refused(peer, "limits.connections");
         }
-        let Some(place) = shared.sources.enter(peer.ip()) else {
-            counters.refused_prefix.add(1);
-            return self.refused(peer, "limits.per_prefix");
+        // With the PROXY protocol the peer is a load balancer: the source in its header is what counts.
+        let place = match self.active.settings.proxy.from_client {
+            FromClient::Required => None,
+            FromClient::Off => {
+                let Some(place) = shared.sources.enter(peer.ip()) else {
+                    counters.refused_prefix.add(1);
+                    return self.refused(peer, "limits.per_prefix");
+                };
+                Some(place)
+            }
         };
         if self.cx.half_open >= self.half_open_limit {
             self.evict();
         }
         let connection = Connection::new(fd, peer, place, &self.active, &self.cx);
         let Ok(key) = self.connections.insert(connection) else {
-            return shared.sources.leave(place);
+            return place.into_iter().for_each(|place| shared.sources.leave(place));
         };
         shared.connections.fetch_add(1, Relaxed);
         self.cx.half_open += 1;
