@@ -28,6 +28,8 @@ pub enum Error {
     NoCommonVersion,
     /// Client and server share no cipher suite, group or signature scheme. Names which.
     NoCommonParameters(&'static str),
+    /// The client asks for what is not done, or leaves out what is required. Names it.
+    Refused(&'static str),
     /// The client retried with a lower version than both support (RFC 7507).
     InappropriateFallback,
     /// The client offered no protocol of the ALPN list (RFC 7301).
@@ -92,7 +94,7 @@ impl Error {
             Self::BadRecordMac => Alert::BAD_RECORD_MAC,
             Self::BadProof(_) => Alert::DECRYPT_ERROR,
             Self::NoCommonVersion => Alert::PROTOCOL_VERSION,
-            Self::NoCommonParameters(_) => Alert::HANDSHAKE_FAILURE,
+            Self::NoCommonParameters(_) | Self::Refused(_) => Alert::HANDSHAKE_FAILURE,
             Self::InappropriateFallback => Alert::INAPPROPRIATE_FALLBACK,
             Self::NoCommonAlpn => Alert::NO_APPLICATION_PROTOCOL,
             Self::UnknownName => Alert::UNRECOGNIZED_NAME,
@@ -114,6 +116,7 @@ impl Error {
         match self {
             Self::NoCommonVersion
             | Self::NoCommonParameters(_)
+            | Self::Refused(_)
             | Self::NoCommonAlpn
             | Self::UnknownName
             | Self::CertificateRequired
@@ -138,6 +141,7 @@ impl fmt::Display for Error {
             Self::BadProof(what) => write!(f, "{what} does not verify"),
             Self::NoCommonVersion => f.write_str("client supports no enabled protocol version"),
             Self::NoCommonParameters(what) => write!(f, "no {what} in common"),
+            Self::Refused(what) => write!(f, "refused: {what}"),
             Self::InappropriateFallback => {
                 f.write_str("client fell back to a lower version than both support")
             }

@@ -102,7 +102,8 @@ fn check(offer: &Offer<'_>, cx: &Context<'_, '_, '_>) -> Result<(), Error> {
         return Err(Error::Illegal("no null compression method"));
     }
     if hello.renegotiation_info.is_some_and(|info| !info.is_empty()) {
-        return Err(Error::Illegal("renegotiation_info of a first handshake is not empty"));
+        // RFC 5746 §3.6 names the alert.
+        return Err(Error::Refused("renegotiation_info of a first handshake is not empty"));
     }
     if hello.point_formats.is_some_and(|formats| !formats.contains(&UNCOMPRESSED)) {
         return Err(Error::Illegal("ec_point_formats lacks uncompressed"));
@@ -373,7 +374,11 @@ impl ExpectCertificate {
                 .and_then(|()| out.u16(0))
                 .map_err(|_| Error::ClientCertificate(crate::error::CertificateError::NotAcceptable))?;
         }
-        self.0.prove = client_auth::verify_chain(cx, Chain::new(&entries[..len])?)?;
+        self.0.prove = client_auth::verify_chain(cx, Chain::new(&entries[..len])?).map_err(|e| match e {
+            // certificate_required is an alert of TLS 1.3 only (RFC 5246 §7.4.6).
+            Error::CertificateRequired => Error::Refused("client sent no certificate, but one is required"),
+            other => other,
+        })?;
         self.0.hello.transcript.add(m.raw);
         Ok((State::Tls12ClientKeyExchange(self.0), None))
     }
