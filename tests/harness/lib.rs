@@ -5,6 +5,9 @@
 //! Helpers panic where a test could not go on: a failed set-up is a failed test.
 #![forbid(unsafe_code)]
 
+pub mod backend;
+pub mod client;
 pub mod pki;
 pub mod process;
 pub mod raw;
+pub mod server;

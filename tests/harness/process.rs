@@ -80,6 +80,12 @@ impl Running {
     #[track_caller]
     pub fn finish(mut self) -> Output {
         drop(self.child.stdin.take());
+        self.end()
+    }
+
+    /// Waits for the program's end with its standard input open.
+    #[track_caller]
+    pub fn end(mut self) -> Output {
         let deadline = Instant::now() + LIMIT;
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("wait for a child") {

@@ -32,12 +32,24 @@ impl KeyShare {
         Self { group, public, private }
     }
 
+    /// The X25519 share of a private key that is always the same, for fuzzers.
+    pub fn fixed(private: &[u8; 32]) -> Self {
+        let private =
+            agreement::PrivateKey::from_private_key(&agreement::X25519, private).expect("any 32 bytes");
+        let public = private.compute_public_key().expect("own public key").as_ref().to_vec();
+        Self { group: 0x001d, public, private }
+    }
+
     /// The secret shared with `peer`.
     #[track_caller]
     pub fn agree(&self, peer: &[u8]) -> Vec<u8> {
+        self.try_agree(peer).expect("the server's share is valid")
+    }
+
+    /// The same; `None` where the share is of another group.
+    pub fn try_agree(&self, peer: &[u8]) -> Option<Vec<u8>> {
         let peer = agreement::UnparsedPublicKey::new(self.private.algorithm(), peer);
-        agreement::agree(&self.private, peer, "the server's share is invalid", |s| Ok(s.to_vec()))
-            .expect("agree")
+        agreement::agree(&self.private, peer, (), |s| Ok(s.to_vec())).ok()
     }
 }
 
@@ -115,7 +127,7 @@ pub(super) fn derive(secret: &[u8], label: &str, transcript: &[u8]) -> Vec<u8> {
 }
 
 /// The verify_data of a TLS 1.3 Finished, and a PSK binder (RFC 8446 §4.4.4).
-pub(super) fn verify_data13(secret: &[u8], transcript: &[u8]) -> [u8; 32] {
+pub fn verify_data13(secret: &[u8], transcript: &[u8]) -> [u8; 32] {
     hmac(&hkdf_expand_label(secret, "finished", b"", 32), &sha256(transcript))
 }
 

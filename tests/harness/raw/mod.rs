@@ -10,7 +10,7 @@ mod tls12;
 mod tls13;
 
 pub use hello::{ClientHello, ServerHello, alpn, extension, key_share, key_shares, server_name, u16s};
-pub use keys::{KeyShare, Protector, Schedule, hmac, prf, sha256};
+pub use keys::{KeyShare, Protector, Schedule, hmac, prf, sha256, verify_data13};
 pub use tls12::{Flight12, Keys12};
 pub use tls13::{Flight13, Ticket, offer};
 
@@ -58,6 +58,7 @@ pub mod alert {
     pub const HANDSHAKE_FAILURE: u8 = 40;
     pub const BAD_CERTIFICATE: u8 = 42;
     pub const CERTIFICATE_REVOKED: u8 = 44;
+    pub const CERTIFICATE_UNKNOWN: u8 = 46;
     pub const ILLEGAL_PARAMETER: u8 = 47;
     pub const UNKNOWN_CA: u8 = 48;
     pub const DECODE_ERROR: u8 = 50;
@@ -108,6 +109,10 @@ pub struct Client {
     pub seal: Option<Protector>,
     /// Protection of what is received.
     pub open: Option<Protector>,
+    /// Sends every byte in a TCP segment of its own.
+    pub one_by_one: bool,
+    /// The longest plaintext received in one protected record, in bytes.
+    pub longest: usize,
     handshake: Vec<u8>,
 }
 
@@ -122,12 +127,22 @@ impl Client {
     pub fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(SILENCE)).expect("set a time-out");
         stream.set_nodelay(true).expect("set TCP_NODELAY");
-        Self { stream, transcript: Vec::new(), seal: None, open: None, handshake: Vec::new() }
+        Self {
+            stream,
+            transcript: Vec::new(),
+            seal: None,
+            open: None,
+            one_by_one: false,
+            longest: 0,
+            handshake: Vec::new(),
+        }
     }
 
     /// Sends bytes as they are. A server that has hung up already is no failure here.
     pub fn send_raw(&mut self, bytes: &[u8]) {
-        let _ = self.stream.write_all(bytes);
+        for piece in bytes.chunks(if self.one_by_one { 1 } else { usize::MAX }) {
+            let _ = self.stream.write_all(piece);
+        }
     }
 
     /// Sends `body` in one record, protected if keys are set.
@@ -155,7 +170,9 @@ impl Client {
         let record = match &mut self.open {
             // The compatibility ChangeCipherSpec of TLS 1.3 is never protected.
             Some(keys) if !(keys.is_tls13() && header[0] == content::CHANGE_CIPHER_SPEC) => {
-                keys.open(header, &body)
+                let record = keys.open(header, &body);
+                self.longest = self.longest.max(record.body.len());
+                record
             }
             _ => Record { kind: header[0], body },
         };
@@ -211,6 +228,35 @@ impl Client {
                 Err(end) => return end,
             }
         }
+    }
+
+    /// Sends what `record` makes, at most `most` times, and stops when the server says something:
+    /// its alert would be lost if it closed amid unread data.
+    ///
+    /// # Panics
+    /// If it says nothing to all of them.
+    #[track_caller]
+    pub fn send_until_answered(&mut self, most: usize, mut record: impl FnMut(&mut Self) -> Vec<u8>) {
+        self.stream.set_read_timeout(Some(Duration::from_millis(5))).expect("set a time-out");
+        let mut answered = false;
+        for _ in 0..most {
+            let record = record(self);
+            self.send_raw(&record);
+            answered = self.stream.peek(&mut [0]).is_ok();
+            if answered {
+                break;
+            }
+        }
+        self.stream.set_read_timeout(Some(SILENCE)).expect("set a time-out");
+        assert!(answered || self.stream.peek(&mut [0]).is_ok(), "the server bore {most} of them");
+    }
+
+    /// Reads one record if the server sends it soon: its session tickets, which a test may not want to meet later.
+    pub fn ticket_pending(&mut self) -> bool {
+        self.stream.set_read_timeout(Some(Duration::from_millis(300))).expect("set a time-out");
+        let came = self.receive_record().is_ok();
+        self.stream.set_read_timeout(Some(SILENCE)).expect("set a time-out");
+        came
     }
 
     /// True once the server has hung up, by FIN or RST; what it still sends is dropped.

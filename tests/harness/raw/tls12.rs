@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A TLS 1.2 handshake in steps (RFC 5246 §7.3, RFC 8422), each of which a test may replace.
 
-use super::hello::{ClientHello, ServerHello};
+use super::hello::{ClientHello, ServerHello, extension};
 use super::keys::{KeyShare, Protector, prf, sha256};
 use super::{Client, content, handshake, message, vector};
 
@@ -20,6 +20,8 @@ pub struct Flight12 {
 pub struct Keys12 {
     /// The (extended) master secret.
     pub master: Vec<u8>,
+    /// The session ticket that came with the server's Finished.
+    pub ticket: Option<Vec<u8>>,
     client: (Vec<u8>, Vec<u8>),
     server: (Vec<u8>, Vec<u8>),
 }
@@ -52,17 +54,21 @@ impl Client {
         handshake(message::CLIENT_KEY_EXCHANGE, &vector::<1>(&share.public))
     }
 
-    /// The keys, once ClientKeyExchange is in the transcript (RFC 7627 §4).
+    /// The keys, once ClientKeyExchange is in the transcript (RFC 7627 §4; RFC 5246 §8.1 if the server did not agree to it).
     #[track_caller]
     pub fn keys12(&self, flight: &Flight12, share: &KeyShare) -> Keys12 {
-        let master =
-            prf(&share.agree(&flight.share), "extended master secret", &sha256(&self.transcript), 48);
+        let secret = share.agree(&flight.share);
+        let master = match flight.hello.extension(extension::EXTENDED_MASTER_SECRET) {
+            Some(_) => prf(&secret, "extended master secret", &sha256(&self.transcript), 48),
+            None => prf(&secret, "master secret", &[flight.client_random, flight.hello.random].concat(), 48),
+        };
         let seed = [flight.hello.random, flight.client_random].concat();
         let block = prf(&master, "key expansion", &seed, 40);
         Keys12 {
             client: (block[..16].to_vec(), block[32..36].to_vec()),
             server: (block[16..32].to_vec(), block[36..].to_vec()),
             master,
+            ticket: None,
         }
     }
 
@@ -81,21 +87,24 @@ impl Client {
     #[track_caller]
     pub fn finish12(&mut self, flight: &Flight12, share: &KeyShare) -> Keys12 {
         self.send_message(&Self::key_exchange12(share));
-        let keys = self.keys12(flight, share);
+        let mut keys = self.keys12(flight, share);
         self.change_cipher_spec12(&keys);
         let finished = self.finished12(&keys, "client finished");
         self.send_message(&finished);
-        self.server_finished12(&keys);
+        keys.ticket = self.server_finished12(&keys);
         keys
     }
 
-    /// Reads the server's [NewSessionTicket,] ChangeCipherSpec and Finished, and checks the latter.
+    /// Reads the server's [NewSessionTicket,] ChangeCipherSpec and Finished, and checks the latter. Returns the ticket.
     #[track_caller]
-    pub fn server_finished12(&mut self, keys: &Keys12) {
+    pub fn server_finished12(&mut self, keys: &Keys12) -> Option<Vec<u8>> {
+        let mut ticket = None;
         let record = self.receive_record().expect("ChangeCipherSpec or NewSessionTicket");
         let record = if record.kind == content::HANDSHAKE {
             assert_eq!(record.body[0], message::NEW_SESSION_TICKET);
             self.transcript.extend_from_slice(&record.body);
+            // Header, lifetime, length (RFC 5077 §3.3).
+            ticket = Some(record.body[10..].to_vec());
             self.receive_record().expect("ChangeCipherSpec")
         } else {
             record
@@ -104,5 +113,6 @@ impl Client {
         self.open = Some(Protector::tls12(&keys.server.0, &keys.server.1));
         let expected = self.finished12(keys, "server finished");
         assert_eq!(self.expect_message(message::FINISHED), expected, "server Finished");
+        ticket
     }
 }

@@ -70,6 +70,8 @@ impl Client {
             }
         }
         self.seal = Some(Protector::tls13(&schedule.client_handshake));
+        // The server's Finished is its last record under the handshake keys (RFC 8446 §4.4.4).
+        self.open = Some(Protector::tls13(&schedule.server_application(&self.transcript)));
         let transcript = self.transcript.clone();
         Flight13 { schedule, hello, encrypted_extensions, certificate_request, transcript }
     }
@@ -96,10 +98,9 @@ impl Client {
         )
     }
 
-    /// Switches to the application traffic keys.
+    /// Switches sending to the application traffic keys.
     pub fn application13(&mut self, flight: &Flight13) {
         self.seal = Some(Protector::tls13(&flight.schedule.client_application(&flight.transcript)));
-        self.open = Some(Protector::tls13(&flight.schedule.server_application(&flight.transcript)));
     }
 
     /// Ends the handshake properly.
