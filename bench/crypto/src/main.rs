@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         rows.extend(measured);
     }
     let break_even = break_even(&rows);
-    println!("break-even: lanes at which one vector costs less than scalar code, item by item");
+    println!("break-even: lanes at which one vector costs less than its items one by one");
     for (operation, lanes) in &break_even {
         println!("  {operation:<24} {lanes}");
     }
@@ -87,16 +87,16 @@ fn print_operation(operation: &str, rows: &[Row]) {
     }
 }
 
-/// Scalar time of one item against the time of a full vector, by operation.
+/// The time of one item alone against the time of a full vector, by operation.
 fn break_even(rows: &[Row]) -> Vec<(&'static str, usize)> {
     let rate = |operation: &str, peer: &str| {
         rows.iter().find(|row| row.operation == operation && row.peer == peer).map(|row| row.median)
     };
     let mut result = Vec::new();
     for row in rows.iter().filter(|row| row.peer == "ttls-1-vector") {
-        if let Some(scalar) = rate(row.operation, "ttls-scalar") {
+        if let Some(alone) = rate(row.operation, "ttls-alone") {
             // A vector takes 8/rate whatever it holds.
-            let lanes = (8.0 * scalar / row.median).ceil();
+            let lanes = (8.0 * alone / row.median).ceil();
             result.push((row.operation, (1..=8).find(|n| *n as f64 >= lanes).unwrap_or(8)));
         }
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! ttls: batches of 64 (RSA: 8), one vector of 8, and the scalar path.
+//! ttls: batches of 64 (RSA: 8), one vector of 8, one item alone on the same CPU, and the scalar path.
 
 use std::hint::black_box;
 
@@ -100,6 +100,7 @@ pub fn cases() -> Vec<(&'static str, Vec<Case>)> {
             let cases = [
                 batch("ttls", Choice::Ifma, count, make()),
                 batch("ttls-1-vector", Choice::Ifma, 8, make()),
+                batch("ttls-alone", Choice::Ifma, 1, make()),
                 batch("ttls-scalar", Choice::Scalar, 1, make()),
             ];
             (operation, cases.into_iter().flatten().collect())
