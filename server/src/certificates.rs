@@ -161,6 +161,11 @@ impl Store {
         self.entries.get(usize::from(id.0)).map(|entry| &entry.key)
     }
 
+    /// Every name with its certificates.
+    pub fn names(&self) -> impl Iterator<Item = (&[u8], CertificateSet)> {
+        self.names.iter().map(|(name, set)| (name.as_slice(), *set))
+    }
+
     /// Whether there is no certificate.
     pub const fn is_empty(&self) -> bool {
         self.entries.is_empty()

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod ctl;
 
 use std::process::ExitCode;
 use ttls_server::cli;
@@ -14,6 +15,7 @@ fn main() -> ExitCode {
         Some("serve") => cli::serve(arguments),
         Some("check") => cli::check(arguments),
         Some("bench") => bench::run(arguments),
+        Some("ctl") => ctl::run(arguments),
         Some("--version" | "-V") => {
             println!("ttls {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS

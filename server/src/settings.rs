@@ -248,7 +248,11 @@ fn target(written: &Written, backend: &Spanned<Backend>) -> Result<Target, Error
     })
 }
 
-fn policy(written: &Written, demo: bool) -> Result<Policy, Error> {
+/// What `[tls]`, `[tickets]` and `[client_certificates]` say to the core.
+///
+/// # Errors
+/// A list is too long, or nothing is left that could work.
+pub fn policy(written: &Written, demo: bool) -> Result<Policy, Error> {
     let tls = &written.config.tls;
     let tickets = &written.config.tickets;
     let versions: Vec<_> = tls.versions.iter().map(|version| version.0).collect();

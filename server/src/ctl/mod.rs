@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `ttls ctl`: the kernel module's configuration. docs/kernel.md explains it.
+
+mod attach;
+mod channel;
+mod load;
+mod message;
+
+use channel::Channel;
+use message::{Attributes, Writer, attribute, command};
+use std::ffi::OsString;
+use std::process::ExitCode;
+use ttls_server::cli::misuse;
+use ttls_server::config::Source;
+
+const HELP: &str = "\
+ttls ctl load --config FILE           give the kernel module the file's certificates, keys and [tls] settings
+ttls ctl list                         the names it answers to, and its limits
+ttls ctl remove                       take everything away again: new handshakes are refused
+ttls ctl stats                        its counters
+ttls ctl attach --pid PID --port PORT put a running server's listening socket behind TLS
+ttls ctl run -- COMMAND [ARGUMENT]... start a server, put its listening sockets behind TLS, wait for it
+
+Everything is of the network namespace that the command runs in. All but list and stats need CAP_NET_ADMIN.
+The module has to be loaded: modprobe ttls
+";
+
+/// Labels of the counters, in the module's order.
+const COUNTERS: [&str; 16] = [
+    "listeners",
+    "pending",
+    "contexts",
+    "connections",
+    "full",
+    "resumed",
+    "accepted",
+    "failed_peer",
+    "failed_mismatch",
+    "failed_local",
+    "timed_out",
+    "closed",
+    "refused",
+    "contained_panics",
+    "batches",
+    "batched",
+];
+
+/// What went wrong: the command line, or the deed.
+pub(crate) enum Failure {
+    Misuse(String),
+    Failed(String),
+}
+
+impl Failure {
+    fn failed(message: impl Into<String>) -> Self {
+        Self::Failed(message.into())
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Runs `ttls ctl`.
+pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let (name, rest) = match arguments.split_first() {
+        Some((name, rest)) => (name.to_string_lossy(), rest),
+        None => ("--help".into(), &[][..]),
+    };
+    let result = match &*name {
+        "load" => load_file(rest),
+        "list" => nothing_more(rest).and_then(|()| list()),
+        "remove" => nothing_more(rest).and_then(|()| remove()),
+        "stats" => nothing_more(rest).and_then(|()| statistics()),
+        "attach" => attach_to(rest),
+        "run" => return attach::run(rest),
+        "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => Err(Failure::Misuse(format!("{other}: try `ttls ctl --help`"))),
+    };
+    report(result)
+}
+
+fn report(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Misuse(message)) => misuse(&message),
+        Err(Failure::Failed(message)) => {
+            eprintln!("ttls: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn nothing_more(rest: &[OsString]) -> Result<(), Failure> {
+    match rest.first() {
+        None => Ok(()),
+        Some(extra) => Err(Failure::Misuse(format!("{}: try `ttls ctl --help`", extra.to_string_lossy()))),
+    }
+}
+
+/// The values of the flags `names`, all of which must be there.
+fn flags<const N: usize>(arguments: &[OsString], names: [&str; N]) -> Result<[OsString; N], Failure> {
+    let mut parser = lexopt::Parser::from_args(arguments);
+    let mut values = [const { None }; N];
+    while let Some(argument) = parser.next().map_err(|e| Failure::Misuse(e.to_string()))? {
+        let index = match &argument {
+            lexopt::Arg::Long(name) => names.iter().position(|known| known == name),
+            _ => None,
+        };
+        let Some(index) = index else {
+            return Err(Failure::Misuse(format!("{}: try `ttls ctl --help`", argument.unexpected())));
+        };
+        values[index] = Some(parser.value().map_err(|e| Failure::Misuse(e.to_string()))?);
+    }
+    let missing = names.iter().zip(&values).find(|(_, value)| value.is_none());
+    if let Some((name, _)) = missing {
+        return Err(Failure::Misuse(format!("--{name} is needed: try `ttls ctl --help`")));
+    }
+    Ok(values.map(Option::unwrap_or_default))
+}
+
+fn number<T: std::str::FromStr>(name: &str, value: &OsString) -> Result<T, Failure> {
+    let parsed = value.to_str().and_then(|text| text.parse().ok());
+    parsed.ok_or_else(|| Failure::Misuse(format!("--{name}: {} is no number", value.to_string_lossy())))
+}
+
+fn load_file(arguments: &[OsString]) -> Result<(), Failure> {
+    let [file] = flags(arguments, ["config"])?;
+    let source = Source { file: Some(file.into()), ..Source::default() };
+    let mut warnings = Vec::new();
+    let message = load::message(&source, &mut warnings)?;
+    for warning in &warnings {
+        eprintln!("ttls: warning: {warning}");
+    }
+    Channel::open()?.command(command::CONFIGURE, &message)?;
+    Ok(())
+}
+
+fn remove() -> Result<(), Failure> {
+    Channel::open()?.command(command::REMOVE, &Writer::default())?;
+    Ok(())
+}
+
+fn list() -> Result<(), Failure> {
+    let answer = Channel::open()?.command(command::LIST, &Writer::default())?;
+    for (kind, body) in Attributes::new(&answer) {
+        let number = || body.first_chunk().map_or(0, |bytes| u32::from_ne_bytes(*bytes));
+        match kind {
+            attribute::CERTIFICATE => println!("certificate {}", certificate(body)),
+            attribute::TICKET_LIFETIME => println!("ticket_lifetime_seconds {}", number()),
+            attribute::HANDSHAKE_TIMEOUT => println!("handshake_timeout_ms {}", number()),
+            attribute::MAX_PENDING => println!("max_pending {}", number()),
+            attribute::MAX_PENDING_LISTENER => println!("max_pending_listener {}", number()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn certificate(body: &[u8]) -> String {
+    let mut words = Vec::new();
+    for (kind, body) in Attributes::new(body) {
+        match kind {
+            attribute::NAMES => {
+                let names = body.split(|&byte| byte == 0).filter(|name| !name.is_empty());
+                words.extend(names.map(|name| String::from_utf8_lossy(name).into_owned()));
+            }
+            attribute::DEFAULT => words.push("(default)".into()),
+            _ => {}
+        }
+    }
+    words.join(" ")
+}
+
+fn statistics() -> Result<(), Failure> {
+    let answer = Channel::open()?.command(command::STATISTICS, &Writer::default())?;
+    let counters = Attributes::new(&answer).find(|(kind, _)| *kind == attribute::COUNTERS);
+    let Some((_, counters)) = counters else {
+        return Err(Failure::failed("the module's answer has no counters"));
+    };
+    let (values, _) = counters.as_chunks();
+    for (name, value) in COUNTERS.iter().zip(values) {
+        println!("{name} {}", u64::from_ne_bytes(*value));
+    }
+    Ok(())
+}
+
+fn attach_to(arguments: &[OsString]) -> Result<(), Failure> {
+    let [pid, port] = flags(arguments, ["pid", "port"])?;
+    attach::attach(number("pid", &pid)?, Some(number("port", &port)?)).and_then(|count| match count {
+        0 => Err(Failure::failed("the process does not listen on that port")),
+        _ => Ok(()),
+    })
+}
