@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * Calls into the Rust half.
+ *
+ * They run between kernel_fpu_begin() and kernel_fpu_end(), because the Rust code is compiled for SSE2, on a
+ * stack of their own, because post-quantum key exchange needs more than a kernel stack has. Softirqs are off
+ * meanwhile, so each CPU's stack has one user at a time.
+ */
+#include <linux/module.h>
+#include <linux/objtool.h>
+#include <linux/percpu.h>
+#include <linux/random.h>
+#include <linux/vmalloc.h>
+#include <asm/fpu/api.h>
+#include "core.h"
+
+/* The core moves states by value, some kilobytes each, and inlines: it takes 70 KiB. */
+#define TTLS_STACK	(192 * 1024)
+
+static DEFINE_PER_CPU(u8 *, ttls_stack);
+
+void ttls_enter(struct ttls_call *call, void *top);
+void ttls_random(u8 *out, size_t len);
+void __noreturn ttls_panicked(const u8 *file, size_t len, u32 line);
+
+static void *stack_top(void)
+{
+	return this_cpu_read(ttls_stack) + TTLS_STACK - 16;
+}
+
+int ttls_call(enum ttls_door door, void *argument)
+{
+	/* What a panic leaves as it is. */
+	struct ttls_call call = { .door = door, .result = -EFAULT, .argument = argument };
+
+	local_bh_disable();
+	kernel_fpu_begin();
+	ttls_enter(&call, stack_top());
+	if (door == TTLS_RUN || door == TTLS_BUILD)
+		/* Private keys were on it. */
+		memzero_explicit(this_cpu_read(ttls_stack), TTLS_STACK);
+	kernel_fpu_end();
+	local_bh_enable();
+	return call.result;
+}
+
+void ttls_random(u8 *out, size_t len)
+{
+	get_random_bytes(out, len);
+}
+
+/* Leaves the Rust frames behind. They hold no lock and own no memory. */
+void __noreturn ttls_panicked(const u8 *file, size_t len, u32 line)
+{
+	void *top = stack_top();
+
+	pr_err_ratelimited("ttls: contained a panic at %.*s:%u; one connection is lost. Please report it.\n",
+			   (int)len, file, line);
+	asm volatile("movq %0, %%rsp\n\tjmp ttls_leave" : : "r" (top) : "memory");
+	unreachable();
+}
+STACK_FRAME_NON_STANDARD(ttls_panicked);
+
+void ttls_core_exit(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		vfree(per_cpu(ttls_stack, cpu));
+}
+
+int ttls_core_init(void)
+{
+	int cpu, failed;
+
+	if (ttls_layout[0] != sizeof(struct ttls_configuration) ||
+	    ttls_layout[1] != sizeof(struct ttls_certificate) ||
+	    ttls_layout[2] != sizeof(struct ttls_established) ||
+	    ttls_layout[3] != sizeof(struct ttls_turn)) {
+		pr_err("ttls: the Rust object is of another version: build both halves together\n");
+		return -EINVAL;
+	}
+	for_each_possible_cpu(cpu) {
+		/* vmalloc has a guard page below. */
+		per_cpu(ttls_stack, cpu) = vzalloc(TTLS_STACK);
+		if (!per_cpu(ttls_stack, cpu)) {
+			ttls_core_exit();
+			return -ENOMEM;
+		}
+	}
+	failed = ttls_call(TTLS_SELF_TEST, NULL);
+	if (failed) {
+		pr_err("ttls: self-test %d failed: this CPU computes wrong results, the module is not loaded\n",
+		       failed);
+		ttls_core_exit();
+		return -EIO;
+	}
+	return 0;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * The border to the Rust half: what src/abi.rs declares on the other side.
+ * ttls_layout lets the module check at load that both agree.
+ */
+#ifndef TTLS_CORE_H
+#define TTLS_CORE_H
+
+#include <linux/types.h>
+#include "uapi.h"
+
+/* Connections in one entry of the worker. */
+#define TTLS_BATCH		16
+/* Most bytes that the server sends in one flight, certificates included. */
+#define TTLS_FLIGHT		16384
+/* A kept part of a cut message, and a record of the greatest length. */
+#define TTLS_INPUT		(2048 + 5 + 16384 + 256)
+
+enum ttls_door {
+	TTLS_SELF_TEST,		/* NULL; returns the number of the failed test */
+	TTLS_MEASURE,		/* struct ttls_configuration: sets memory_size */
+	TTLS_BUILD,		/* struct ttls_configuration: sets site; returns a ttls_refusal */
+	TTLS_ADVANCE,		/* struct ttls_advance, alone on its site */
+	TTLS_BEGIN,		/* ttls_worker_size bytes */
+	TTLS_RECEIVE,		/* struct ttls_turn */
+	TTLS_RUN,		/* struct ttls_run */
+	TTLS_PANIC,		/* a number over 3: panics */
+};
+
+struct ttls_call {
+	u32 door;
+	s32 result;
+	void *argument;
+};
+
+struct ttls_bytes {
+	const u8 *data;
+	size_t len;
+};
+
+struct ttls_certificate {
+	struct ttls_bytes chain, key, names, ocsp;
+	u32 key_encoding;
+	u32 is_default;
+};
+
+struct ttls_configuration {
+	const struct ttls_certificate *certificates;
+	size_t certificate_count;
+	struct ttls_bytes ticket_secret, ticket_secret_before;
+	struct ttls_bytes suites, groups, alpn;
+	u64 now;		/* Unix time in milliseconds */
+	u32 ticket_lifetime;	/* seconds */
+	u32 tickets;
+	u32 flags;
+	u32 flight_size;
+	u8 *memory;
+	size_t memory_size;
+	void *site;
+};
+
+enum ttls_refusal {
+	TTLS_NO_CERTIFICATE = 1,
+	TTLS_BAD_KEY,
+	TTLS_BAD_CHAIN,
+	TTLS_BAD_NAME,
+	TTLS_BAD_TICKET_SECRET,
+	TTLS_BAD_POLICY,
+	TTLS_LONG_FLIGHT,
+	TTLS_NO_MEMORY,
+};
+
+struct ttls_advance {
+	void *site;
+	u64 now;
+};
+
+/* Keys of one direction, for kTLS. */
+struct ttls_direction {
+	u8 key[32];
+	u8 iv[12];
+	u32 cipher;		/* 0: AES-128-GCM, 1: AES-256-GCM, 2: ChaCha20-Poly1305 */
+	u64 sequence;
+};
+
+struct ttls_established {
+	struct ttls_direction receive, send;
+	struct ttls_info info;
+};
+
+enum ttls_step {
+	TTLS_STEP_RECEIVE,	/* wait for the next record */
+	TTLS_STEP_WORK,		/* public-key work is due */
+	TTLS_STEP_ESTABLISHED,	/* done; the output may hold tickets */
+	TTLS_STEP_FAILED,	/* done; the output may hold an alert */
+};
+
+/* One call for one connection: a record in, a flight out. */
+struct ttls_turn {
+	void *connection;	/* ttls_connection_size bytes, zeroed before the first turn */
+	const void *site;
+	u64 now;		/* Unix time in milliseconds */
+	u8 *input;		/* TTLS_RECEIVE: begins with a complete record */
+	u32 input_size;
+	u32 input_len;
+	u8 *output;
+	u32 output_size;
+	u32 output_len;
+	u32 step;
+	u32 culprit;		/* 0: the peer, 1: too little in common, 2: this side */
+	struct ttls_established *established;
+};
+
+struct ttls_run {
+	void *worker;
+	struct ttls_turn *turns;
+	size_t count;
+};
+
+extern const size_t ttls_connection_size, ttls_worker_size, ttls_layout[4];
+
+int ttls_core_init(void);
+void ttls_core_exit(void);
+int ttls_call(enum ttls_door door, void *argument);
+
+#endif

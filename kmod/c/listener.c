@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * The TCP upper-layer protocol "ttls" on a listening socket. From setsockopt() on, accept() and poll() on that
+ * socket see only connections whose handshake is complete.
+ */
+#include <linux/capability.h>
+#include <linux/module.h>
+#include <linux/percpu.h>
+#include <linux/slab.h>
+#include <net/inet_common.h>
+#include "ttls.h"
+
+#ifdef HAVE_OPT_CHILD_INIT
+#define CHILD_INIT_PARAM	, void (*child_init)(struct sock *newsk, const struct sock *sk)
+#define CHILD_INIT_ARG		, child_init
+#else
+#define CHILD_INIT_PARAM
+#define CHILD_INIT_ARG
+#endif
+
+/* The kernel's own operations, and our copies with one of them replaced. */
+const struct proto_ops *ttls_inet_ops[2];
+struct proto_ops ttls_listener_ops[2];
+static const struct inet_connection_sock_af_ops *inet_af_ops[2];
+static struct inet_connection_sock_af_ops listener_af_ops[2];
+void (*ttls_data_ready)(struct sock *sk);
+static DEFINE_MUTEX(hook_lock);
+
+/* The context for the child that this CPU's syn_recv_sock() is making: clone() takes it. */
+static DEFINE_PER_CPU(struct ttls_child *, next_child);
+
+static void listener_rcu(struct rcu_head *rcu)
+{
+	struct ttls_listener *listener = container_of(rcu, struct ttls_listener, rcu);
+
+	sock_put(listener->sk);
+	ttls_count(listener->space, TTLS_N_LISTENERS, -1);
+	ttls_space_put(listener->space);
+	kfree(listener);
+}
+
+static void listener_free(struct kref *ref)
+{
+	call_rcu(&container_of(ref, struct ttls_listener, ref)->rcu, listener_rcu);
+}
+
+void ttls_listener_put(struct ttls_listener *listener)
+{
+	kref_put(&listener->ref, listener_free);
+}
+
+static struct ttls_listener *listener_of(const struct sock *sk)
+{
+	struct ttls_base *base = rcu_dereference_raw(inet_csk(sk)->icsk_ulp_data);
+
+	return base && base->listener ? container_of(base, struct ttls_listener, base) : NULL;
+}
+
+/* A new connection arrived at the listener: wakes only for finished ones. */
+static void listener_data_ready(struct sock *sk)
+{
+	if (listener_of(sk) && !reqsk_queue_empty(&inet_csk(sk)->icsk_accept_queue))
+		ttls_data_ready(sk);
+}
+
+/* Whether another handshake may begin; its context, if so. */
+static struct ttls_child *admit(struct ttls_listener *listener)
+{
+	struct ttls_space *space = listener->space;
+	struct ttls_site *site = ttls_site_get(space);
+	struct ttls_child *child = NULL;
+
+	if (!site)
+		return NULL;
+	if (READ_ONCE(listener->pending_count) < site->max_pending_listener &&
+	    atomic_long_read(&space->counters[TTLS_N_PENDING]) < site->max_pending)
+		child = ttls_child_new(listener, site);
+	if (!child)
+		ttls_site_put(site);
+	return child;
+}
+
+static struct sock *ttls_syn_recv_sock(const struct sock *sk, struct sk_buff *skb, struct request_sock *req,
+				       struct dst_entry *dst, struct request_sock *req_unhash,
+				       bool *own_req CHILD_INIT_PARAM)
+{
+	struct ttls_listener *listener = listener_of(sk);
+	struct ttls_child *child;
+	struct sock *newsk;
+
+	/* Data in a SYN (RFC 7413) would reach accept() before its handshake. */
+	if (!listener || tcp_hdr(skb)->syn)
+		return NULL;
+	if (!kref_get_unless_zero(&listener->ref))
+		return NULL;
+	child = admit(listener);
+	if (!child) {
+		ttls_count(listener->space, TTLS_N_REFUSED, 1);
+		ttls_listener_put(listener);
+		return NULL;
+	}
+	this_cpu_write(next_child, child);
+	newsk = inet_af_ops[TTLS_FAMILY_OF(sk)]->syn_recv_sock(sk, skb, req, dst, req_unhash, own_req
+							       CHILD_INIT_ARG);
+	if (this_cpu_read(next_child)) {
+		/* No socket was made. */
+		this_cpu_write(next_child, NULL);
+		ttls_child_put(child);
+	} else if (newsk && *own_req) {
+		/* As for a joining MPTCP subflow: the core leaves the child to us, out of the accept queue. */
+		tcp_rsk(req)->is_mptcp = 1;
+		tcp_rsk(req)->drop_req = 1;
+		ttls_child_begin(child);
+	}
+	ttls_listener_put(listener);
+	return newsk;
+}
+
+/* The child is a copy of the listener: gives it its own operations back, before it is hashed. */
+static void ttls_clone(const struct request_sock *req, struct sock *sk, const gfp_t priority)
+{
+	struct ttls_child *child = this_cpu_read(next_child);
+
+	this_cpu_write(next_child, NULL);
+	inet_csk(sk)->icsk_af_ops = inet_af_ops[TTLS_FAMILY_OF(sk)];
+	sk->sk_data_ready = ttls_data_ready;
+	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, NULL);
+	__module_get(THIS_MODULE);	/* put by tcp_cleanup_ulp() */
+	if (!WARN_ON_ONCE(!child))
+		ttls_child_adopt(child, sk);
+}
+
+static void ttls_release(struct sock *sk)
+{
+	struct ttls_listener *listener = listener_of(sk);
+	struct ttls_child *child = ttls_child_of(sk);
+
+	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, NULL);
+	if (child)
+		ttls_child_put(child);
+	if (!listener)
+		return;
+	spin_lock_bh(&listener->lock);
+	listener->closed = true;
+	list_for_each_entry(child, &listener->pending, node)
+		ttls_child_end_locked(child);
+	spin_unlock_bh(&listener->lock);
+	ttls_listener_put(listener);
+}
+
+#ifdef HAVE_PROTO_ACCEPT_ARG
+static int ttls_accept(struct socket *sock, struct socket *newsock, struct proto_accept_arg *arg)
+{
+	int err = ttls_inet_ops[TTLS_FAMILY_OF(sock->sk)]->accept(sock, newsock, arg);
+
+	return err ? err : ttls_socket_take(newsock);
+}
+#else
+static int ttls_accept(struct socket *sock, struct socket *newsock, int flags, bool kern)
+{
+	int err = ttls_inet_ops[TTLS_FAMILY_OF(sock->sk)]->accept(sock, newsock, flags, kern);
+
+	return err ? err : ttls_socket_take(newsock);
+}
+#endif
+
+/* Remembers the kernel's operations when it first sees them. False if this socket has others. */
+static bool learn(struct sock *sk)
+{
+	int family = TTLS_FAMILY_OF(sk);
+	const struct inet_connection_sock_af_ops *af_ops = inet_csk(sk)->icsk_af_ops;
+	const struct proto_ops *ops = sk->sk_socket->ops;
+	bool same;
+
+	mutex_lock(&hook_lock);
+	if (!ttls_inet_ops[family] && !sk_is_mptcp(sk)) {
+		ttls_listener_ops[family] = *ops;
+		ttls_listener_ops[family].owner = THIS_MODULE;
+		ttls_listener_ops[family].accept = ttls_accept;
+		listener_af_ops[family] = *af_ops;
+		listener_af_ops[family].syn_recv_sock = ttls_syn_recv_sock;
+		if (!ttls_data_ready)
+			ttls_data_ready = sk->sk_data_ready;
+		ttls_guard_learn(sk);
+		inet_af_ops[family] = af_ops;
+		ttls_inet_ops[family] = ops;
+	}
+	same = ttls_inet_ops[family] == ops && inet_af_ops[family] == af_ops && ttls_data_ready == sk->sk_data_ready;
+	mutex_unlock(&hook_lock);
+	return same;
+}
+
+/*
+ * Answering for the namespace's names is a privilege: it takes CAP_NET_ADMIN there, or a port that it took a
+ * privilege to bind.
+ */
+static bool may_attach(struct sock *sk)
+{
+	struct net *net = sock_net(sk);
+
+	return inet_sk(sk)->inet_num < READ_ONCE(net->ipv4.sysctl_ip_prot_sock) ||
+	       ns_capable(net->user_ns, CAP_NET_ADMIN);
+}
+
+/* setsockopt(fd, SOL_TCP, TCP_ULP, "ttls"). The socket's lock is held. */
+static int ttls_init(struct sock *sk)
+{
+	struct inet_connection_sock *icsk = inet_csk(sk);
+	int family = TTLS_FAMILY_OF(sk);
+	struct ttls_listener *listener;
+	struct ttls_site *site;
+
+	if (sk->sk_state != TCP_LISTEN || !sk->sk_socket)
+		return -EINVAL;
+	if (!may_attach(sk))
+		return -EPERM;
+	/* Operations that are not TCP's own: SMC, MPTCP, a BPF sockmap. */
+	if (!learn(sk))
+		return -EOPNOTSUPP;
+	listener = kzalloc(sizeof(*listener), GFP_KERNEL_ACCOUNT);
+	if (!listener)
+		return -ENOMEM;
+	listener->space = ttls_space_get(sock_net(sk));
+	site = ttls_site_get(listener->space);
+	if (!site) {
+		ttls_space_put(listener->space);
+		kfree(listener);
+		return -ENOKEY;
+	}
+	ttls_site_put(site);
+	listener->base.listener = true;
+	kref_init(&listener->ref);
+	spin_lock_init(&listener->lock);
+	INIT_LIST_HEAD(&listener->pending);
+	listener->sk = sk;
+	sock_hold(sk);
+	ttls_count(listener->space, TTLS_N_LISTENERS, 1);
+
+	__module_get(THIS_MODULE);	/* for sock->ops, put when the socket is released */
+	rcu_assign_pointer(icsk->icsk_ulp_data, &listener->base);
+	/* Before the hooks, so that every child is cloned by them; the caller stores the same. */
+	icsk->icsk_ulp_ops = &ttls_ulp_ops;
+	smp_wmb();
+	WRITE_ONCE(icsk->icsk_af_ops, &listener_af_ops[family]);
+	sk->sk_data_ready = listener_data_ready;
+	WRITE_ONCE(sk->sk_socket->ops, &ttls_listener_ops[family]);
+	return 0;
+}
+
+struct tcp_ulp_ops ttls_ulp_ops = {
+	.name = "ttls",
+	.owner = THIS_MODULE,
+	.init = ttls_init,
+	.clone = ttls_clone,
+	.release = ttls_release,
+};

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/* The module's own structures, and who may touch them. */
+#ifndef TTLS_H
+#define TTLS_H
+
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/llist.h>
+#include <linux/spinlock.h>
+#include <linux/timer.h>
+#include <linux/workqueue.h>
+#include <net/tcp.h>
+#include "core.h"
+
+#ifndef HAVE_TIMER_DELETE
+#define timer_delete del_timer
+#endif
+
+/* IPv4 and IPv6 have their own operations throughout. */
+#define TTLS_FAMILY_OF(sk)	((sk)->sk_family == AF_INET6)
+
+/* A configuration, from one TTLS_C_CONFIGURE to the next. Handshakes keep theirs. */
+struct ttls_site {
+	struct kref ref;
+	void *core;
+	u8 *memory;
+	size_t memory_size;
+	u32 timeout;			/* milliseconds */
+	u32 max_pending;
+	u32 max_pending_listener;
+	size_t certificate_count;
+	struct sk_buff *listing;	/* attributes that TTLS_C_LIST answers with */
+};
+
+/* A network namespace. Outlives it as long as handshakes refer to it. */
+struct ttls_space {
+	struct kref ref;
+	struct ttls_site __rcu *site;
+	struct delayed_work tickets;
+	atomic_long_t counters[TTLS_COUNTERS];
+};
+
+/* What icsk_ulp_data points to. */
+struct ttls_base {
+	bool listener;
+};
+
+struct ttls_listener {
+	struct ttls_base base;
+	struct kref ref;
+	struct rcu_head rcu;
+	struct sock *sk;
+	struct ttls_space *space;
+	spinlock_t lock;		/* the fields below; taken inside a child's socket lock */
+	struct list_head pending;
+	u32 pending_count;
+	bool closed;
+};
+
+enum ttls_state {
+	TTLS_RECEIVING,			/* reads records as they arrive */
+	TTLS_WORKING,			/* the core's part belongs to the worker */
+	TTLS_ENDING,			/* end_work() is on its way */
+	TTLS_DONE,			/* in the accept queue, or accepted */
+	TTLS_DEAD,
+};
+
+/*
+ * A handshake. While it is in its listener's list of pending ones, that list owns a reference to the socket
+ * and one to the child; who takes it off the list takes these over.
+ */
+struct ttls_child {
+	struct ttls_base base;
+	struct kref ref;
+	enum ttls_state state;		/* under the socket's lock */
+	struct sock *sk;
+	struct ttls_listener *listener;
+	struct ttls_space *space;
+	struct ttls_site *site;
+	struct list_head node;
+	struct timer_list timer;
+	struct work_struct end;
+	struct llist_node queued;
+	unsigned long is_queued;
+	gfp_t allocation;		/* the socket's own */
+	struct ttls_established established;
+	u8 core[] __aligned(16);
+};
+
+extern struct kmem_cache *ttls_children;
+extern struct workqueue_struct *ttls_wq;
+extern rwlock_t ttls_ticket_lock;
+
+static inline void ttls_count(struct ttls_space *space, enum ttls_counter counter, long n)
+{
+	atomic_long_add(n, &space->counters[counter]);
+}
+
+/* control.c */
+int ttls_control_init(void);
+void ttls_control_exit(void);
+struct ttls_space *ttls_space_get(struct net *net);
+void ttls_space_put(struct ttls_space *space);
+struct ttls_site *ttls_site_get(struct ttls_space *space);
+void ttls_site_put(struct ttls_site *site);
+
+/* listener.c */
+extern struct tcp_ulp_ops ttls_ulp_ops;
+extern void (*ttls_data_ready)(struct sock *sk);
+extern const struct proto_ops *ttls_inet_ops[2];
+extern struct proto_ops ttls_listener_ops[2];
+void ttls_listener_put(struct ttls_listener *listener);
+
+/* child.c */
+int ttls_child_init(void);
+void ttls_child_exit(void);
+struct ttls_child *ttls_child_new(struct ttls_listener *listener, struct ttls_site *site);
+void ttls_child_put(struct ttls_child *child);
+void ttls_child_adopt(struct ttls_child *child, struct sock *sk);
+void ttls_child_begin(struct ttls_child *child);
+void ttls_child_progress(struct ttls_child *child);
+void ttls_child_apply(struct ttls_child *child, struct ttls_turn *turn, int result);
+void ttls_child_end_locked(struct ttls_child *child);
+struct ttls_child *ttls_child_of(const struct sock *sk);
+
+/* worker.c */
+int ttls_worker_init(void);
+void ttls_worker_exit(void);
+void ttls_worker_queue(struct ttls_child *child);
+
+/* socket.c */
+int ttls_socket_take(struct socket *sock);
+void ttls_guard_learn(const struct sock *sk);
+void ttls_guard(struct sock *sk);
+
+#endif

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * Public-key work, gathered: whatever waits on a CPU when its worker comes round is computed together.
+ * Batches come from arrivals; a lone connection is computed at once.
+ */
+#include <linux/percpu.h>
+#include <linux/sched.h>
+#include <linux/vmalloc.h>
+#include "ttls.h"
+
+struct ttls_worker {
+	struct llist_head queue;
+	struct work_struct work;
+	struct ttls_child *children[TTLS_BATCH];
+	struct ttls_turn turns[TTLS_BATCH];
+	void *core;
+	u8 *flights;
+};
+
+static DEFINE_PER_CPU(struct ttls_worker, ttls_workers);
+static struct workqueue_struct *worker_wq;
+
+/* The socket's lock is held: the reference keeps both until the worker has been there. */
+void ttls_worker_queue(struct ttls_child *child)
+{
+	struct ttls_worker *worker = this_cpu_ptr(&ttls_workers);
+
+	if (test_and_set_bit(0, &child->is_queued))
+		return;
+	kref_get(&child->ref);
+	sock_hold(child->sk);
+	if (llist_add(&child->queued, &worker->queue))
+		queue_work_on(smp_processor_id(), worker_wq, &worker->work);
+}
+
+static bool lock_child(struct ttls_child *child)
+{
+	local_bh_disable();
+	bh_lock_sock(child->sk);
+	/* Only its end owns a pending child, so it is about to die. */
+	return !sock_owned_by_user(child->sk);
+}
+
+static void unlock_child(struct ttls_child *child)
+{
+	bh_unlock_sock(child->sk);
+	local_bh_enable();
+}
+
+static void put_child(struct ttls_child *child)
+{
+	struct sock *sk = child->sk;
+
+	ttls_child_put(child);
+	sock_put(sk);
+}
+
+static bool any_work(struct ttls_turn *turns, size_t count)
+{
+	while (count--)
+		if (turns[count].step == TTLS_STEP_WORK)
+			return true;
+	return false;
+}
+
+static void run_batch(struct ttls_worker *worker, size_t count)
+{
+	struct ttls_run run = { .worker = worker->core, .turns = worker->turns, .count = count };
+	size_t i;
+	int result;
+
+	ttls_count(worker->children[0]->space, TTLS_N_BATCHES, 1);
+	ttls_count(worker->children[0]->space, TTLS_N_BATCHED, count);
+	/* An entry is bounded in time, and takes as many of the turns as fit; a signature follows a key exchange. */
+	do {
+		read_lock_bh(&ttls_ticket_lock);
+		result = ttls_call(TTLS_RUN, &run);
+		read_unlock_bh(&ttls_ticket_lock);
+		cond_resched();
+	} while (!result && any_work(worker->turns, count));
+	if (result)
+		/* What the lanes held is unknown. */
+		ttls_call(TTLS_BEGIN, worker->core);
+
+	for (i = 0; i < count; i++) {
+		struct ttls_child *child = worker->children[i];
+
+		if (lock_child(child) && child->state == TTLS_WORKING) {
+			child->state = TTLS_RECEIVING;
+			ttls_child_apply(child, &worker->turns[i], result);
+			ttls_child_progress(child);
+		}
+		unlock_child(child);
+		put_child(child);
+	}
+}
+
+static void work(struct work_struct *w)
+{
+	struct ttls_worker *worker = container_of(w, struct ttls_worker, work);
+	struct llist_node *list = llist_reverse_order(llist_del_all(&worker->queue));
+	struct ttls_child *child, *next;
+	size_t count = 0;
+
+	llist_for_each_entry_safe(child, next, list, queued) {
+		bool working;
+
+		clear_bit(0, &child->is_queued);
+		working = lock_child(child) && child->state == TTLS_WORKING;
+		if (!working && !sock_owned_by_user(child->sk))
+			/* It could not be read where it arrived. */
+			ttls_child_progress(child);
+		unlock_child(child);
+		if (!working) {
+			put_child(child);
+			continue;
+		}
+		worker->turns[count] = (struct ttls_turn) {
+			.connection = child->core,
+			.site = child->site->core,
+			.now = div_u64(ktime_get_real_ns(), NSEC_PER_MSEC),
+			.output = worker->flights + count * TTLS_FLIGHT,
+			.output_size = TTLS_FLIGHT,
+			.step = TTLS_STEP_WORK,
+			.established = &child->established,
+		};
+		worker->children[count++] = child;
+		if (count == TTLS_BATCH) {
+			run_batch(worker, count);
+			count = 0;
+		}
+	}
+	if (count)
+		run_batch(worker, count);
+}
+
+void ttls_worker_exit(void)
+{
+	int cpu;
+
+	if (worker_wq)
+		destroy_workqueue(worker_wq);
+	for_each_possible_cpu(cpu) {
+		struct ttls_worker *worker = per_cpu_ptr(&ttls_workers, cpu);
+
+		vfree(worker->core);
+		vfree(worker->flights);
+	}
+}
+
+int ttls_worker_init(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct ttls_worker *worker = per_cpu_ptr(&ttls_workers, cpu);
+
+		init_llist_head(&worker->queue);
+		INIT_WORK(&worker->work, work);
+		worker->core = vmalloc(ttls_worker_size);
+		worker->flights = vmalloc(TTLS_BATCH * TTLS_FLIGHT);
+		if (!worker->core || !worker->flights || ttls_call(TTLS_BEGIN, worker->core))
+			goto fail;
+	}
+	worker_wq = alloc_workqueue("ttls_worker", WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
+	if (worker_wq)
+		return 0;
+fail:
+	ttls_worker_exit();
+	return -ENOMEM;
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The Rust half of `ttls.ko`: the TLS core behind one `extern "C"` door.
+//!
+//! The C half owns sockets, memory and locks, and calls [`ttls_dispatch`] between `kernel_fpu_begin` and
+//! `kernel_fpu_end`, on a private stack, with softirqs off. Nothing here allocates, sleeps or takes a lock, so
+//! a panic is contained: the handler tells C, which throws the stack away and drops that one connection.
+#![no_std]
+
+mod abi;
+mod arena;
+mod connection;
+mod environment;
+mod self_test;
+mod site;
+mod worker;
+
+use abi::{Advance, Call, Configuration, Door, Run, Turn};
+use core::ffi::c_int;
+
+/// `EINVAL`: a call that C should not have made.
+const INVALID: c_int = -22;
+
+unsafe extern "C" {
+    /// Reports the place of a panic, restores the kernel's stack and makes the call return `-EFAULT`.
+    fn ttls_panicked(file: *const u8, len: usize, line: u32);
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    let (file, line) = info.location().map_or(("", 0), |place| (place.file(), place.line()));
+    // SAFETY: the pointer and length are of a static string; C copies it and does not come back. The trap tells
+    // objtool so.
+    unsafe {
+        ttls_panicked(file.as_ptr(), file.len(), line);
+        core::arch::asm!("ud2", options(noreturn))
+    }
+}
+
+/// The only way in.
+///
+/// # Safety
+/// `call` points to a [`Call`] whose argument is what its door asks for, and which nobody else uses meanwhile.
+/// SSE registers belong to the caller.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ttls_dispatch(call: *mut Call) {
+    // SAFETY: promised by the caller.
+    let call = unsafe { &mut *call };
+    // SAFETY: promised by the caller: the argument is of the door's type.
+    call.result = unsafe {
+        match Door::from_number(call.door) {
+            Some(Door::SelfTest) => self_test::run(),
+            Some(Door::Measure) => site::measure(&mut *call.argument.cast::<Configuration>()),
+            Some(Door::Build) => site::build(&mut *call.argument.cast::<Configuration>()),
+            Some(Door::Advance) => site::advance(&mut *call.argument.cast::<Advance>()),
+            Some(Door::Begin) => worker::init(call.argument),
+            Some(Door::Receive) => connection::receive(&mut *call.argument.cast::<Turn>()),
+            Some(Door::Run) => worker::run(&mut *call.argument.cast::<Run>()),
+            Some(Door::Panic) => self_test::panic(call.argument as usize),
+            None => INVALID,
+        }
+    };
+}
