@@ -1,10 +1,11 @@
 # `make run` and `make test` are all most people need.
-.PHONY: help run test tools style build test-rust audit audit-valgrind audit-timing bench-crypto bench-handshake
+.PHONY: help run test tools style build test-rust test-kernel audit audit-valgrind audit-timing bench-crypto bench-handshake
 
 help:
 	@echo "make run   build ttls and start its demo (ends with Ctrl-C)"
 	@echo "make test  everything: style, unit tests, real clients, bad input, floods"
 	@echo "make audit-valgrind audit-timing  whether time depends on secrets (docs/constant-time.md)"
+	@echo "make test-kernel  the kernel module, in QEMU, on stock Debian kernels"
 	@echo "make bench-crypto  public-key operations beside aws-lc-rs and OpenSSL"
 	@echo "make bench-handshake  servers side by side: nginx, HAProxy, hitch, rustls"
 
@@ -39,6 +40,12 @@ audit-valgrind:
 # A statistical test of the time of whole batches; some minutes, better on an idle machine.
 audit-timing:
 	cargo run --release -p ttls-crypto --example timing
+
+# Builds ttls.ko for stock Debian kernels and tests it in QEMU: about ten minutes the first time, five later.
+# Not part of `make test`. KERNELS=6.1 tests one of them.
+test-kernel:
+	ci/install packages-kernel
+	kmod/test/run $(KERNELS)
 
 # Operations per second of one core beside aws-lc-rs and OpenSSL; about two minutes, ends with target/bench/crypto.json.
 bench-crypto:
