@@ -1,9 +1,10 @@
 # `make run` and `make test` are all most people need.
-.PHONY: help run test tools style build test-rust test-kernel audit audit-valgrind audit-timing bench-crypto bench-handshake
+.PHONY: help run test tools style build test-rust fuzz fuzz-smoke test-kernel audit audit-valgrind audit-timing bench-crypto bench-handshake
 
 help:
 	@echo "make run   build ttls and start its demo (ends with Ctrl-C)"
-	@echo "make test  everything: style, unit tests, real clients, bad input, floods"
+	@echo "make test  everything: style, unit tests, real clients, bad input, floods, a taste of the fuzzers"
+	@echo "make fuzz  each fuzzer for FUZZ_SECONDS (now $(FUZZ_SECONDS)) seconds; needs a nightly compiler"
 	@echo "make audit-valgrind audit-timing  whether time depends on secrets (docs/constant-time.md)"
 	@echo "make test-kernel  the kernel module, in QEMU, on stock Debian kernels"
 	@echo "make bench-crypto  public-key operations beside aws-lc-rs and OpenSSL"
@@ -12,7 +13,7 @@ help:
 run:
 	cargo run --release --bin ttls -- serve --demo
 
-test: tools style build test-rust audit
+test: tools style build test-rust audit fuzz-smoke
 
 # Debian packages that the tests use and this machine lacks.
 tools:
@@ -22,12 +23,21 @@ style:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
-# The program under test, with debug assertions and overflow checks on.
+# The program under test, with debug assertions and overflow checks on. With the whole workspace, so that its
+# dependencies are built once, with the features the tests use too.
 build:
-	cargo build -p ttls-server
+	cargo build --workspace
 
 test-rust:
-	cargo test --workspace
+	TTLS_PROGRAM=$(abspath $(or $(CARGO_TARGET_DIR),target))/debug/ttls cargo test --workspace
+
+FUZZ_SECONDS ?= 300
+fuzz:
+	ci/fuzz $(FUZZ_SECONDS)
+
+# A few seconds each: that the targets build, and that what was found once stays found.
+fuzz-smoke:
+	ci/fuzz 5 --optional
 
 # Branches of the release code that handles secrets, counted: fails on new ones.
 audit:

@@ -193,23 +193,27 @@ impl Protector {
     /// Opens a record. One that does not open fails the test: the server sent it.
     #[track_caller]
     pub fn open(&mut self, header: [u8; 5], body: &[u8]) -> Record {
+        self.try_open(header, body).expect("the server's record opens")
+    }
+
+    /// The same; `None` where it does not open, as with a server that received another key share than was sent.
+    pub fn try_open(&mut self, header: [u8; 5], body: &[u8]) -> Option<Record> {
         let (explicit, body) = if self.tls13 { (&[0; 8][..], body) } else { body.split_at(8) };
         let length = body.len().checked_sub(16).expect("a record at least as long as its tag");
         let aad = if self.tls13 { header.to_vec() } else { self.aad12(header[0], length) };
         let nonce = self.nonce(explicit.try_into().expect("eight bytes"));
         let mut body = body.to_vec();
-        let plain =
-            self.key.open_in_place(nonce, Aad::from(aad), &mut body).expect("the server's record opens");
+        let plain = self.key.open_in_place(nonce, Aad::from(aad), &mut body).ok()?;
         let mut plain = plain.to_vec();
         self.sequence += 1;
         if !self.tls13 {
-            return Record { kind: header[0], body: plain };
+            return Some(Record { kind: header[0], body: plain });
         }
         assert_eq!(header[0], content::APPLICATION_DATA, "outer type of a protected TLS 1.3 record");
         loop {
             match plain.pop() {
                 Some(0) => {}
-                Some(kind) => return Record { kind, body: plain },
+                Some(kind) => return Some(Record { kind, body: plain }),
                 None => panic!("a record of padding only"),
             }
         }
