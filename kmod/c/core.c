@@ -18,6 +18,8 @@
 #define TTLS_STACK	(192 * 1024)
 
 static DEFINE_PER_CPU(u8 *, ttls_stack);
+/* While the module loads, it makes a panic itself. */
+static bool rehearsal;
 
 void ttls_enter(struct ttls_call *call, void *top);
 void ttls_random(u8 *out, size_t len);
@@ -54,8 +56,9 @@ void __noreturn ttls_panicked(const u8 *file, size_t len, u32 line)
 {
 	void *top = stack_top();
 
-	pr_err_ratelimited("ttls: contained a panic at %.*s:%u; one connection is lost. Please report it.\n",
-			   (int)len, file, line);
+	if (!rehearsal)
+		pr_err_ratelimited("ttls: contained a panic at %.*s:%u; its connections are lost. Please report it.\n",
+				   (int)len, file, line);
 	asm volatile("movq %0, %%rsp\n\tjmp ttls_leave" : : "r" (top) : "memory");
 	unreachable();
 }
@@ -92,6 +95,14 @@ int ttls_core_init(void)
 	if (failed) {
 		pr_err("ttls: self-test %d failed: this CPU computes wrong results, the module is not loaded\n",
 		       failed);
+		ttls_core_exit();
+		return -EIO;
+	}
+	rehearsal = true;
+	failed = ttls_call(TTLS_PANIC, (void *)4);
+	rehearsal = false;
+	if (failed != -EFAULT) {
+		pr_err("ttls: a panic is not contained (%d): the module is not loaded\n", failed);
 		ttls_core_exit();
 		return -EIO;
 	}
