@@ -2,8 +2,12 @@
 //! Boxes that are handed around instead of allocated: record buffers, handshakes, sessions.
 
 /// At most `limit` boxes exist at a time; up to `keep` unused ones stay ready.
+///
+/// The boxes at the lowest addresses are lent first and kept longest: after a flood the end of the heap is free, and
+/// the allocator gives it back to the system.
 #[derive(Debug)]
 pub struct Pool<T> {
+    /// Highest address first.
     ready: Vec<Box<T>>,
     make: fn() -> Box<T>,
     in_use: usize,
@@ -15,8 +19,9 @@ impl<T> Pool<T> {
     /// A pool with `keep` boxes ready, made by `make`.
     pub fn new(limit: usize, keep: usize, make: fn() -> Box<T>) -> Self {
         let keep = keep.min(limit);
-        let mut ready = Vec::with_capacity(keep);
+        let mut ready = Vec::with_capacity(keep + 1);
         ready.resize_with(keep, make);
+        ready.sort_unstable_by_key(|value| std::cmp::Reverse(address(value)));
         Self { ready, make, in_use: 0, limit, keep }
     }
 
@@ -32,8 +37,10 @@ impl<T> Pool<T> {
     /// Gives a box back.
     pub fn put(&mut self, value: Box<T>) {
         self.in_use -= 1;
-        if self.ready.len() < self.keep {
-            self.ready.push(value);
+        let place = self.ready.partition_point(|other| address(other) > address(&value));
+        self.ready.insert(place, value);
+        if self.ready.len() > self.keep {
+            self.ready.remove(0);
         }
     }
 
@@ -48,9 +55,25 @@ impl<T> Pool<T> {
     }
 }
 
+fn address<T>(value: &Box<T>) -> usize {
+    std::ptr::from_ref::<T>(value).addr()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keeps_the_lowest_addresses() {
+        let mut pool = Pool::new(100, 3, || Box::new([0_u8; 64]));
+        let mut lent: Vec<_> = (0..20).map(|_| pool.take().unwrap()).collect();
+        let mut addresses: Vec<_> = lent.iter().map(address).collect();
+        addresses.sort_unstable();
+        lent.reverse();
+        lent.into_iter().for_each(|value| pool.put(value));
+        let kept: Vec<_> = (0..3).map(|_| address(&pool.take().unwrap())).collect();
+        assert_eq!(kept, addresses[..3]);
+    }
 
     #[test]
     fn lends_no_more_than_allowed() {
