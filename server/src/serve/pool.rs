@@ -21,7 +21,7 @@ impl<T> Pool<T> {
         let keep = keep.min(limit);
         let mut ready = Vec::with_capacity(keep + 1);
         ready.resize_with(keep, make);
-        ready.sort_unstable_by_key(|value| std::cmp::Reverse(address(value)));
+        ready.sort_unstable_by_key(|value| std::cmp::Reverse(address(&**value)));
         Self { ready, make, in_use: 0, limit, keep }
     }
 
@@ -37,7 +37,7 @@ impl<T> Pool<T> {
     /// Gives a box back.
     pub fn put(&mut self, value: Box<T>) {
         self.in_use -= 1;
-        let place = self.ready.partition_point(|other| address(other) > address(&value));
+        let place = self.ready.partition_point(|other| address(&**other) > address(&*value));
         self.ready.insert(place, value);
         if self.ready.len() > self.keep {
             self.ready.remove(0);
@@ -55,8 +55,8 @@ impl<T> Pool<T> {
     }
 }
 
-fn address<T>(value: &Box<T>) -> usize {
-    std::ptr::from_ref::<T>(value).addr()
+fn address<T>(value: &T) -> usize {
+    std::ptr::from_ref(value).addr()
 }
 
 #[cfg(test)]
@@ -67,11 +67,11 @@ mod tests {
     fn keeps_the_lowest_addresses() {
         let mut pool = Pool::new(100, 3, || Box::new([0_u8; 64]));
         let mut lent: Vec<_> = (0..20).map(|_| pool.take().unwrap()).collect();
-        let mut addresses: Vec<_> = lent.iter().map(address).collect();
+        let mut addresses: Vec<_> = lent.iter().map(|value| address(&**value)).collect();
         addresses.sort_unstable();
         lent.reverse();
         lent.into_iter().for_each(|value| pool.put(value));
-        let kept: Vec<_> = (0..3).map(|_| address(&pool.take().unwrap())).collect();
+        let kept: Vec<_> = (0..3).map(|_| address(&*pool.take().unwrap())).collect();
         assert_eq!(kept, addresses[..3]);
     }
 
