@@ -175,16 +175,29 @@ impl Hmac {
     /// The authentication code.
     pub fn finish(self) -> Digest {
         match self {
-            Self::Sha256(mac) => {
-                let mut digest = Digest::zero(Algorithm::Sha256);
-                digest.as_mut_bytes().copy_from_slice(&mac.finalize().into_bytes());
-                digest
-            }
-            Self::Sha384(mac) => {
-                let mut digest = Digest::zero(Algorithm::Sha384);
-                digest.as_mut_bytes().copy_from_slice(&mac.finalize().into_bytes());
-                digest
-            }
+            Self::Sha256(mac) => finish(mac, Algorithm::Sha256),
+            Self::Sha384(mac) => finish(mac, Algorithm::Sha384),
         }
     }
+
+    /// The authentication code of `parts` one after the other; the key stays absorbed for the next.
+    pub fn code<'p>(&self, parts: impl IntoIterator<Item = &'p [u8]>) -> Digest {
+        match self {
+            Self::Sha256(mac) => code(mac.clone(), Algorithm::Sha256, parts),
+            Self::Sha384(mac) => code(mac.clone(), Algorithm::Sha384, parts),
+        }
+    }
+}
+
+fn code<'p>(mut mac: impl Mac, algorithm: Algorithm, parts: impl IntoIterator<Item = &'p [u8]>) -> Digest {
+    for part in parts {
+        mac.update(part);
+    }
+    finish(mac, algorithm)
+}
+
+fn finish(mac: impl Mac, algorithm: Algorithm) -> Digest {
+    let mut digest = Digest::zero(algorithm);
+    digest.as_mut_bytes().copy_from_slice(&mac.finalize().into_bytes());
+    digest
 }

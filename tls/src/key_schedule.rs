@@ -19,9 +19,7 @@ use ttls_crypto::secret::Secret;
 /// # Errors
 /// [`Error::Internal`] for a hash no suite uses, here and below.
 pub fn extract(hash: Algorithm, salt: &[u8], secret: &[u8]) -> Result<Digest, Error> {
-    let mut mac = hmac(hash, salt)?;
-    mac.update(secret);
-    Ok(mac.finish())
+    Ok(hmac(hash, salt)?.code([secret]))
 }
 
 /// A secret with its HMAC state, from which labels are expanded.
@@ -38,19 +36,11 @@ impl Expander {
 
     /// HKDF-Expand-Label (RFC 8446 §7.1) into `out`, which is at most one digest long.
     pub fn expand(&self, label: &str, context: &[u8], out: &mut [u8]) -> Result<(), Error> {
-        const TOO_LONG: Error = Error::Internal("HKDF label, context or output is too long");
-        let byte = |len: usize| u8::try_from(len).map_err(|_| TOO_LONG);
         if out.len() > self.hash.len() {
-            return Err(TOO_LONG);
+            return Err(Error::Internal("HKDF output is too long"));
         }
-        let mut mac = self.mac.clone();
-        mac.update(&[0, byte(out.len())?, byte(6 + label.len())?]);
-        mac.update(b"tls13 ");
-        mac.update(label.as_bytes());
-        mac.update(&[byte(context.len())?]);
-        mac.update(context);
-        mac.update(&[1]);
-        out.copy_from_slice(&mac.finish().as_bytes()[..out.len()]);
+        let (info, len) = expand_info(label, context, out.len())?;
+        out.copy_from_slice(&self.mac.code([&info[..len]]).as_bytes()[..out.len()]);
         Ok(())
     }
 
@@ -60,6 +50,24 @@ impl Expander {
         self.expand(label, transcript.as_bytes(), secret.as_mut_bytes())?;
         Ok(secret)
     }
+}
+
+/// Longest HkdfLabel: the longest label of TLS 1.3 with a digest for context, and the counter of HKDF-Expand.
+const MAX_INFO: usize = 2 + 1 + 18 + 1 + 64 + 1;
+
+/// What HKDF-Expand-Label hashes (RFC 8446 §7.1), put together so that it is absorbed in one piece:
+/// HkdfLabel, then the counter of HKDF-Expand's only block (RFC 5869 §2.3).
+fn expand_info(label: &str, context: &[u8], out: usize) -> Result<([u8; MAX_INFO], usize), Error> {
+    const TOO_LONG: Error = Error::Internal("HKDF label or context is too long");
+    let byte = |len: usize| u8::try_from(len).map_err(|_| TOO_LONG);
+    let (out, label_len, context_len) = (byte(out)?, byte(6 + label.len())?, byte(context.len())?);
+    let mut info = [0; MAX_INFO];
+    let mut len = 0;
+    for part in [&[0, out, label_len], &b"tls13 "[..], label.as_bytes(), &[context_len], context, &[1]] {
+        info.get_mut(len..len + part.len()).ok_or(TOO_LONG)?.copy_from_slice(part);
+        len += part.len();
+    }
+    Ok((info, len))
 }
 
 fn hmac(hash: Algorithm, key: &[u8]) -> Result<Hmac, Error> {
@@ -162,18 +170,42 @@ pub fn resumption_psk(hash: Algorithm, master: &Digest, ticket_nonce: &[u8]) -> 
     Ok(psk)
 }
 
+/// The key of a Finished message, or of a binder (RFC 8446 §4.4.4).
+pub struct FinishedKey {
+    hash: Algorithm,
+    key: Digest,
+}
+
+impl FinishedKey {
+    fn new(expander: &Expander) -> Result<Self, Error> {
+        let mut key = Digest::zero(expander.hash);
+        expander.expand("finished", &[], key.as_mut_bytes())?;
+        Ok(Self { hash: expander.hash, key })
+    }
+
+    /// verify_data over the hash of the transcript.
+    pub fn proof(&self, transcript: &Digest) -> Result<Digest, Error> {
+        Ok(hmac(self.hash, self.key.as_bytes())?.code([transcript.as_bytes()]))
+    }
+}
+
 /// verify_data of Finished, and of a binder (RFC 8446 §4.4.4), from the traffic or binder secret.
 pub fn finished(hash: Algorithm, secret: &Digest, transcript: &Digest) -> Result<Digest, Error> {
-    let mut key = Digest::zero(hash);
-    Expander::new(hash, secret.as_bytes())?.expand("finished", &[], key.as_mut_bytes())?;
-    let mut mac = hmac(hash, key.as_bytes())?;
-    mac.update(transcript.as_bytes());
-    Ok(mac.finish())
+    FinishedKey::new(&Expander::new(hash, secret.as_bytes())?)?.proof(transcript)
 }
 
 /// Record protection under a traffic secret (RFC 8446 §7.3).
 pub fn protection(suite: Suite, secret: &Digest) -> Result<Protection, Error> {
+    protection_from(suite, &Expander::new(suite.hash(), secret.as_bytes())?)
+}
+
+/// Record protection under a handshake traffic secret, and the key of the Finished message of its side.
+pub fn handshake_keys(suite: Suite, secret: &Digest) -> Result<(Protection, FinishedKey), Error> {
     let expander = Expander::new(suite.hash(), secret.as_bytes())?;
+    Ok((protection_from(suite, &expander)?, FinishedKey::new(&expander)?))
+}
+
+fn protection_from(suite: Suite, expander: &Expander) -> Result<Protection, Error> {
     let (mut key, mut iv) = (Secret::zero(), Secret::zero());
     expander.expand("key", &[], &mut key.expose_mut()[..suite.aead().key_len()])?;
     expander.expand("iv", &[], iv.expose_mut())?;

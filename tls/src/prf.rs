@@ -19,21 +19,14 @@ pub const VERIFY_DATA: usize = 12;
 /// [`Error::Internal`] for a hash no suite uses, here and below.
 pub fn prf(hash: Algorithm, secret: &[u8], label: &str, seed: &[&[u8]], out: &mut [u8]) -> Result<(), Error> {
     let keyed = Hmac::new(hash, secret).ok_or(Error::Internal("hash without HMAC"))?;
-    let add_seed = |mac: &mut Hmac| {
-        mac.update(label.as_bytes());
-        seed.iter().for_each(|part| mac.update(part));
-    };
-    let mut a = keyed.clone();
-    add_seed(&mut a);
-    let mut a = a.finish();
-    for chunk in out.chunks_mut(hash.len()) {
-        let mut mac = keyed.clone();
-        mac.update(a.as_bytes());
-        add_seed(&mut mac);
-        chunk.copy_from_slice(&mac.finish().as_bytes()[..chunk.len()]);
-        let mut next = keyed.clone();
-        next.update(a.as_bytes());
-        a = next.finish();
+    let with_seed = |a: &[u8]| keyed.code([a, label.as_bytes()].into_iter().chain(seed.iter().copied()));
+    let mut a = with_seed(&[]);
+    let mut chunks = out.chunks_mut(hash.len()).peekable();
+    while let Some(chunk) = chunks.next() {
+        chunk.copy_from_slice(&with_seed(a.as_bytes()).as_bytes()[..chunk.len()]);
+        if chunks.peek().is_some() {
+            a = keyed.code([a.as_bytes()]);
+        }
     }
     Ok(())
 }

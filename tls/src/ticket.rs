@@ -193,9 +193,7 @@ impl EpochKey {
 }
 
 fn mac(key: &[u8], data: &[u8]) -> Result<Digest, Error> {
-    let mut mac = Hmac::new(Algorithm::Sha256, key).ok_or(Error::Internal("hash without HMAC"))?;
-    mac.update(data);
-    Ok(mac.finish())
+    Ok(Hmac::new(Algorithm::Sha256, key).ok_or(Error::Internal("hash without HMAC"))?.code([data]))
 }
 
 const fn version_byte(version: Version) -> u8 {

@@ -329,7 +329,12 @@ impl Relay {
             self.down.unsent = 0..0;
             if self.down.notified && !self.down.shut {
                 self.down.shut = true;
-                client.shut_down();
+                // Where both sides are done and nothing lies unread, which would turn it into a reset, close() sends
+                // the FIN with the last bytes.
+                let closes_now = (self.up.closed || self.up.ended) && self.is_over() && !client.readable();
+                if !closes_now {
+                    client.shut_down();
+                }
                 moved = true;
             }
         }

@@ -165,8 +165,8 @@ impl Socket {
         self.send_with(bytes, SendFlags::NOSIGNAL)
     }
 
-    /// The same for a connection's last bytes: [`Socket::shut_down`] follows at once when all are taken, and its
-    /// FIN leaves in their segment.
+    /// The same for a connection's last bytes: [`Socket::shut_down`] or close follows at once when all are taken, and
+    /// the FIN leaves in their segment.
     pub fn send_last(&mut self, bytes: &[u8]) -> Moved {
         self.send_with(bytes, SendFlags::NOSIGNAL | SendFlags::MORE)
     }

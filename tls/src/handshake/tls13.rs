@@ -8,7 +8,7 @@ use super::{Context, Established, Job, Link, Message, Next, State, Step};
 use crate::buffer::Outbound;
 use crate::config::{Chain, Environment};
 use crate::error::Error;
-use crate::key_schedule::{self, EarlySecret, HandshakeSecret, MasterSecret};
+use crate::key_schedule::{self, EarlySecret, FinishedKey, HandshakeSecret, MasterSecret};
 use crate::record;
 use crate::suite::{Group, KeyKind, Suite, Version, group_code, scheme_code};
 use crate::ticket::TicketState;
@@ -323,8 +323,9 @@ impl AwaitKeyExchange {
         let (client, server) = secret.traffic(&transcript.hash())?;
         cx.env.log_secret("CLIENT_HANDSHAKE_TRAFFIC_SECRET", &cx.link.client_random, client.as_bytes());
         cx.env.log_secret("SERVER_HANDSHAKE_TRAFFIC_SECRET", &cx.link.client_random, server.as_bytes());
-        cx.link.opener.protect(key_schedule::protection(suite, &client)?);
-        let sealer = key_schedule::protection(suite, &server)?;
+        let (protection, client_finished) = key_schedule::handshake_keys(suite, &client)?;
+        cx.link.opener.protect(protection);
+        let (sealer, server_finished) = key_schedule::handshake_keys(suite, &server)?;
         let headroom = sealer.headroom();
         cx.link.sealer = Some(sealer);
 
@@ -338,8 +339,8 @@ impl AwaitKeyExchange {
         let flight = Flight {
             session,
             transcript,
-            client,
-            server,
+            client_finished,
+            server_finished,
             master: secret.master()?,
             asked,
             tickets: self.tickets,
@@ -408,9 +409,8 @@ const fn allowed_scheme(scheme: u16) -> bool {
 struct Flight {
     session: Session,
     transcript: Transcript,
-    /// Handshake traffic secrets.
-    client: Digest,
-    server: Digest,
+    client_finished: FinishedKey,
+    server_finished: FinishedKey,
     master: MasterSecret,
     /// A CertificateRequest is in it.
     asked: bool,
@@ -438,7 +438,7 @@ impl Flight {
     /// Writes Finished, seals the flight and derives the application traffic secrets.
     fn finish(mut self, cx: &mut Context<'_, '_, '_>) -> Result<Next, Error> {
         let suite = self.session.suite;
-        let proof = key_schedule::finished(suite.hash(), &self.server, &self.transcript.hash())?;
+        let proof = self.server_finished.proof(&self.transcript.hash())?;
         self.transcript.write(message::FINISHED, cx.out, |out| out.put(proof.as_bytes()))?;
         let start = cx.link.end_flight()?;
         let sealer = cx.link.sealer.as_mut().ok_or(Error::Internal("no keys to seal with"))?;
@@ -458,7 +458,7 @@ impl Flight {
         let state = ExpectFinished {
             session: self.session,
             transcript: self.transcript,
-            client: self.client,
+            client_finished: self.client_finished,
             master: self.master,
             secrets: Secrets { client, server },
             tickets: self.tickets,
@@ -543,8 +543,7 @@ impl ExpectCertificateVerify {
 pub(super) struct ExpectFinished {
     session: Session,
     transcript: Transcript,
-    /// The client's handshake traffic secret.
-    client: Digest,
+    client_finished: FinishedKey,
     master: MasterSecret,
     secrets: Secrets,
     tickets: bool,
@@ -554,7 +553,7 @@ impl ExpectFinished {
     pub(super) fn handle(mut self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<Next, Error> {
         let body = m.expect_last(message::FINISHED, "the client's Finished")?;
         let suite = self.session.suite;
-        let proof = key_schedule::finished(suite.hash(), &self.client, &self.transcript.hash())?;
+        let proof = self.client_finished.proof(&self.transcript.hash())?;
         if !proof.matches(body) {
             return Err(Error::BadProof("the client's Finished"));
         }
