@@ -83,7 +83,7 @@ impl Connection {
         }
         inbound.received(len);
         let step = handshake.receive(env, &mut inbound, out);
-        if matches!(step, Step::Established(_) | Step::Failed(_)) {
+        if matches!(step, Step::Established | Step::Failed(_)) {
             return Ok(step);
         }
         match inbound.move_to(storage) {
@@ -96,7 +96,7 @@ impl Connection {
     pub fn resume(
         &mut self,
         env: &mut Environment<'_>,
-        done: Result<Output, Failed>,
+        done: &Result<Output, Failed>,
         out: &mut Outbound<'_>,
     ) -> Step {
         let (handshake, window, storage) = self.parts();
@@ -115,9 +115,11 @@ impl Connection {
                 self.job = Some(job);
                 Next::Work
             }
-            Step::Established(established) => {
+            Step::Established => {
+                let established = self.parts().0.take_established();
+                let handed = established.as_ref().and_then(hand_over);
                 // SAFETY: C provides the place; it is written as a whole.
-                match hand_over(&established).map(|out| unsafe { turn.established.write(out) }) {
+                match handed.map(|out| unsafe { turn.established.write(out) }) {
                     Some(()) => Next::Established,
                     None => Next::Failed,
                 }

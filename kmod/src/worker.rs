@@ -89,7 +89,7 @@ pub unsafe fn run(run: &mut Run) -> c_int {
     for (item, &index) in items.iter_mut().zip(&indexes) {
         let done = item.result.take().unwrap_or(Err(Failed::Unsupported));
         // SAFETY: as above.
-        unsafe { resume(&mut turns[index], done) };
+        unsafe { resume(&mut turns[index], &done) };
     }
     for item in &mut worker.items[..count] {
         // SAFETY: written above, and not used again.
@@ -100,7 +100,7 @@ pub unsafe fn run(run: &mut Run) -> c_int {
 
 /// # Safety
 /// As [`run`].
-unsafe fn resume(turn: &mut Turn, done: Result<ttls_crypto::job::Output, Failed>) {
+unsafe fn resume(turn: &mut Turn, done: &Result<ttls_crypto::job::Output, Failed>) {
     // SAFETY: promised by the caller.
     let Some((connection, site, output)) = (unsafe { connection::parts(turn) }) else { return };
     let mut random = KernelRandom;

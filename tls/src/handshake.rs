@@ -31,7 +31,7 @@ use crate::buffer::{Inbound, Outbound};
 use crate::config::{CertificateId, Environment};
 use crate::error::Error;
 use crate::record::{self, HEADER, MAX_PLAINTEXT, Opener, Protection, Received};
-use crate::traffic::Traffic;
+use crate::traffic::{Secrets, Traffic};
 use crate::wire::codes::content_type;
 use ttls_crypto::job::{Failed, KeyExchange, Output, SignRequest};
 
@@ -51,9 +51,9 @@ pub enum Step {
     },
     /// Compute this and hand the result to [`Handshake::resume`], with the same send buffer. Send nothing meanwhile.
     Work(Job),
-    /// The handshake is complete. The send buffer may hold the last flight or tickets; the receive buffer may
-    /// already hold application data.
-    Established(Established),
+    /// The handshake is complete: [`Handshake::take_established`] gives what it leaves. The send buffer may hold the
+    /// last flight or tickets; the receive buffer may already hold application data.
+    Established,
     /// The connection failed. The send buffer ends with the alert, if one is due: send it, and close.
     Failed(Error),
 }
@@ -127,8 +127,17 @@ enum State {
     Tls12CertificateVerify(tls12::ExpectCertificateVerify),
     Tls12ChangeCipherSpec(tls12::ExpectChangeCipherSpec),
     Tls12Finished(tls12::ExpectFinished),
-    /// Established or failed: nothing more is expected here.
+    /// Complete; what is left is yet to be taken.
+    Established(Agreed),
+    /// Taken, or failed: nothing more is expected here.
     Over,
+}
+
+/// What a completed handshake leaves besides the record layer, which stays in its [`Link`] until both are taken.
+struct Agreed {
+    session: Session,
+    /// TLS 1.3 only.
+    secrets: Option<Secrets>,
 }
 
 /// The outcome of a state: the next state, and what the shell has to do before it.
@@ -204,7 +213,7 @@ impl Handshake {
     pub fn resume(
         &mut self,
         env: &mut Environment<'_>,
-        done: Result<Output, Failed>,
+        done: &Result<Output, Failed>,
         inbound: &mut Inbound<'_>,
         out: &mut Outbound<'_>,
     ) -> Step {
@@ -219,10 +228,10 @@ impl Handshake {
     fn finish_job(
         &mut self,
         env: &mut Environment<'_>,
-        done: Result<Output, Failed>,
+        done: &Result<Output, Failed>,
         out: &mut Outbound<'_>,
     ) -> Result<Option<Step>, Error> {
-        let output = done.map_err(|failed| match failed {
+        let output = done.as_ref().map_err(|failed| match failed {
             Failed::BadPeerShare => Error::Illegal("the client's key share is not valid in its group"),
             Failed::Unsupported => Error::Internal("the job does not fit its key"),
             Failed::Fault => Error::SigningFault,
@@ -231,14 +240,14 @@ impl Handshake {
         let state = core::mem::replace(&mut self.state, State::Over);
         let (state, step) = match (state, output) {
             (State::Tls13KeyExchange(state), Output::Exchanged { share, shared }) => {
-                state.resume(&mut cx, &share, &shared)
+                state.resume(&mut cx, share, shared)
             }
-            (State::Tls13Signature(state), Output::Signed(signature)) => state.resume(&mut cx, &signature),
+            (State::Tls13Signature(state), Output::Signed(signature)) => state.resume(&mut cx, signature),
             (State::Tls12Generation(state), Output::Generated { share, private }) => {
-                state.resume(&mut cx, &share, private)
+                state.resume(&mut cx, share, private.clone())
             }
-            (State::Tls12Signature(state), Output::Signed(signature)) => state.resume(&mut cx, &signature),
-            (State::Tls12Agreement(state), Output::Agreed(shared)) => state.resume(&mut cx, &shared),
+            (State::Tls12Signature(state), Output::Signed(signature)) => state.resume(&mut cx, signature),
+            (State::Tls12Agreement(state), Output::Agreed(shared)) => state.resume(&mut cx, shared),
             _ => Err(Error::Internal("a job result that no state waits for")),
         }?;
         self.state = state;
@@ -252,8 +261,10 @@ impl Handshake {
         out: &mut Outbound<'_>,
     ) -> Result<Step, Error> {
         loop {
-            if self.waits_for_job() {
-                return Ok(Step::Receive);
+            match self.state {
+                State::Established(_) => return Ok(Step::Established),
+                _ if self.waits_for_job() => return Ok(Step::Receive),
+                _ => {}
             }
             if let Some(total) = complete_message(inbound.message(), env.policy.max_message)? {
                 let mut cx = Context { env, link: &mut self.link, out };
@@ -316,6 +327,19 @@ impl Handshake {
         }
         self.warnings += 1;
         if self.warnings > MAX_WARNINGS { Err(Error::Flood("warning alerts")) } else { Ok(()) }
+    }
+
+    /// What the completed handshake leaves, once, after [`Step::Established`]; `None` at any other time.
+    pub fn take_established(&mut self) -> Option<Established> {
+        let State::Established(_) = self.state else { return None };
+        let State::Established(agreed) = core::mem::replace(&mut self.state, State::Over) else {
+            return None;
+        };
+        let sealer = self.link.sealer.take()?;
+        let opener = core::mem::replace(&mut self.link.opener, Opener::new());
+        let Agreed { session, secrets } = agreed;
+        let traffic = Traffic::new(session.suite, opener, sealer, self.link.limit, secrets);
+        Some(Established { traffic, session })
     }
 
     /// Ends the handshake with the alert that `error` demands.

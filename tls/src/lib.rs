@@ -49,14 +49,16 @@
 //!                     Work::Sign(&keys[usize::from(certificate.0)], request).run()
 //!                 }
 //!             };
-//!             step = handshake.resume(env, result, &mut inbound, &mut out);
+//!             step = handshake.resume(env, &result, &mut inbound, &mut out);
 //!         }
 //!         stream.write_all(&flight[..written])?;
+//!         if let Some(established) = handshake.take_established() {
+//!             return Ok(established);
+//!         }
 //!         match step {
-//!             Step::Established(established) => return Ok(established),
 //!             Step::Failed(error) => return Err(io::Error::other(error)),
 //!             Step::Enlarge { needed } => return Err(io::Error::other(format!("record needs {needed} bytes"))),
-//!             Step::Receive | Step::Work(_) => {}
+//!             Step::Receive | Step::Work(_) | Step::Established => {}
 //!         }
 //!     }
 //! }

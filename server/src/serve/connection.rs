@@ -200,7 +200,7 @@ impl Connection {
     }
 
     /// Goes on with the result of a public-key job.
-    pub fn resume(&mut self, cx: &mut Context, key: Key, done: Result<Output, Failed>) -> Fate {
+    pub fn resume(&mut self, cx: &mut Context, key: Key, done: &Result<Output, Failed>) -> Fate {
         let Stage::Handshake(negotiation) = &mut self.stage else { return Fate::Wait };
         let turn = negotiation.resume(cx, key, &mut self.client, &self.active, done);
         self.after(cx, key, turn)
@@ -223,7 +223,7 @@ impl Connection {
     fn after(&mut self, cx: &mut Context, key: Key, turn: Turn) -> Fate {
         match turn {
             Turn::Fate(fate) => fate,
-            Turn::Completed(completed) => match self.establish(cx, key, completed) {
+            Turn::Completed => match self.establish(cx, key) {
                 Ok(()) => Fate::Serve,
                 Err(outcome) => Fate::End(outcome),
             },
@@ -238,8 +238,10 @@ impl Connection {
     }
 
     /// The handshake is complete: on to the backend.
-    fn establish(&mut self, cx: &mut Context, key: Key, completed: Completed) -> Result<(), Outcome> {
+    fn establish(&mut self, cx: &mut Context, key: Key) -> Result<(), Outcome> {
         self.adopt_addresses();
+        let Stage::Handshake(negotiation) = &mut self.stage else { return Ok(()) };
+        let completed = negotiation.complete(cx)?;
         self.leave_stage(cx);
         let session = &completed.established.session;
         let counter = match (session.version, session.resumed) {

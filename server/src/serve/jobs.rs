@@ -12,15 +12,13 @@ use ttls_crypto::job::{Failed, Output, Work};
 /// Most jobs in one batch: what established connections may have to wait for.
 pub const BATCH: usize = 64;
 
-/// A batch being gathered, and the results of the last one.
+/// A batch being gathered.
 pub struct Jobs {
     jobs: Vec<Job>,
     owners: Vec<Owner>,
-    /// Whose results are left to be taken.
-    computed: Vec<Owner>,
-    /// Empty between batches: only its memory is kept.
+    /// Empty between batches, as is `spare`: only their memory is kept.
     items: Vec<Item<'static>>,
-    results: Vec<Result<Output, Failed>>,
+    spare: Computed,
     engine: Box<Engine>,
 }
 
@@ -30,6 +28,20 @@ struct Owner {
     active: Rc<Active>,
 }
 
+/// A batch that was computed.
+#[derive(Default)]
+pub struct Computed {
+    owners: Vec<Owner>,
+    results: Vec<Result<Output, Failed>>,
+}
+
+impl Computed {
+    /// Every job's connection and result.
+    pub fn results(&self) -> impl Iterator<Item = (Key, &Result<Output, Failed>)> {
+        self.owners.iter().map(|owner| owner.key).zip(&self.results)
+    }
+}
+
 impl Jobs {
     /// Room for a batch.
     pub fn new(cpu: Cpu) -> Self {
@@ -37,8 +49,7 @@ impl Jobs {
             jobs: Vec::with_capacity(BATCH),
             owners: Vec::with_capacity(BATCH),
             items: Vec::with_capacity(BATCH),
-            results: Vec::with_capacity(BATCH),
-            computed: Vec::with_capacity(BATCH),
+            spare: Computed { owners: Vec::with_capacity(BATCH), results: Vec::with_capacity(BATCH) },
             engine: Box::new(Engine::new(cpu)),
         }
     }
@@ -54,12 +65,12 @@ impl Jobs {
         self.jobs.len()
     }
 
-    /// Computes what waits; [`Jobs::take_result`] gives the results.
-    pub fn run(&mut self) {
-        self.computed.clear();
-        std::mem::swap(&mut self.owners, &mut self.computed);
+    /// Computes what waits.
+    pub fn run(&mut self) -> Computed {
+        let mut computed = std::mem::take(&mut self.spare);
+        std::mem::swap(&mut self.owners, &mut computed.owners);
         let mut items = recycled(std::mem::take(&mut self.items));
-        for (job, owner) in self.jobs.drain(..).zip(&self.computed) {
+        for (job, owner) in self.jobs.drain(..).zip(&computed.owners) {
             let mut failed = None;
             let work = match job {
                 Job::KeyExchange(exchange) => Work::KeyExchange(exchange),
@@ -77,13 +88,17 @@ impl Jobs {
             items.push(Item { work, result: failed });
         }
         self.engine.run(&mut items);
-        self.results.extend(items.drain(..).map(|item| item.result.unwrap_or(Err(Failed::Unsupported))));
+        let results = items.drain(..).map(|item| item.result.unwrap_or(Err(Failed::Unsupported)));
+        computed.results.extend(results);
         self.items = recycled(items);
+        computed
     }
 
-    /// One result, in any order.
-    pub fn take_result(&mut self) -> Option<(Key, Result<Output, Failed>)> {
-        Some((self.computed.pop()?.key, self.results.pop()?))
+    /// Takes a batch back whose results are used, for its memory.
+    pub fn recycle(&mut self, mut computed: Computed) {
+        computed.owners.clear();
+        computed.results.clear();
+        self.spare = computed;
     }
 }
 

@@ -76,12 +76,11 @@ pub struct Completed {
 }
 
 /// What a turn of the handshake gave.
-#[allow(clippy::large_enum_variant)] // moved once, into its place
 pub enum Turn {
     /// Goes on like this.
     Fate(Fate),
-    /// Is complete.
-    Completed(Completed),
+    /// Is complete: [`Negotiation::complete`] is due.
+    Completed,
 }
 
 impl Negotiation {
@@ -168,7 +167,7 @@ impl Negotiation {
         key: Key,
         client: &mut Socket,
         active: &Rc<Active>,
-        done: Result<Output, Failed>,
+        done: &Result<Output, Failed>,
     ) -> Turn {
         let step = self.advance(cx, active, Some(done));
         match self.handle(cx, key, client, active, step) {
@@ -177,7 +176,7 @@ impl Negotiation {
         }
     }
 
-    fn advance(&mut self, cx: &mut Context, active: &Active, done: Option<Result<Output, Failed>>) -> Step {
+    fn advance(&mut self, cx: &mut Context, active: &Active, done: Option<&Result<Output, Failed>>) -> Step {
         let Self { handshake, small, large, window, out, out_len, source, verifier, .. } = self;
         let storage = large.as_mut().map_or(&mut small[..], |buffer| &mut buffer.0[..]);
         let mut inbound = Inbound::new(storage, window);
@@ -220,7 +219,7 @@ impl Negotiation {
                 self.large = Some(large);
                 None
             }
-            Step::Established(established) => Some(self.complete(cx, established)),
+            Step::Established => Some(Turn::Completed),
             Step::Failed(error) => {
                 self.failed = Some(Outcome::Tls(error));
                 self.flush(cx, client).map(Turn::Fate)
@@ -228,25 +227,16 @@ impl Negotiation {
         }
     }
 
-    fn complete(&mut self, cx: &mut Context, established: Established) -> Turn {
-        let Self { small, large, window, .. } = self;
-        let mut received = large.take();
-        if window.pending() > 0 && received.is_none() {
-            let Some(mut buffer) = cx.buffers.take() else {
-                return Turn::Fate(Fate::End(Outcome::NoBuffer));
-            };
-            if let Err(error) = Inbound::new(small, window).move_to(&mut buffer.0).map(drop) {
-                cx.buffers.put(buffer);
-                return Turn::Fate(Fate::End(Outcome::Tls(error)));
-            }
-            received = Some(buffer);
-        } else if window.pending() == 0 {
-            if let Some(buffer) = received.take() {
-                cx.buffers.put(buffer);
-            }
-            *window = Window::default();
-        }
-        let window = std::mem::take(window);
+    /// Hands over what the completed handshake leaves.
+    ///
+    /// # Errors
+    /// There is no buffer for what was received already.
+    pub fn complete(&mut self, cx: &mut Context) -> Result<Completed, Outcome> {
+        self.keep_received(cx)?;
+        let established = self
+            .handshake
+            .take_established()
+            .ok_or(Outcome::Tls(ttls::Error::Internal("the handshake is not complete")))?;
         let unsent = match self.out.take() {
             Some(buffer) if self.out_len > 0 => Some((buffer, self.out_len)),
             Some(buffer) => {
@@ -256,7 +246,28 @@ impl Negotiation {
             None => None,
         };
         self.out_len = 0;
-        Turn::Completed(Completed { established, received, window, unsent, verifier: self.verifier.take() })
+        Ok(Completed {
+            established,
+            received: self.large.take(),
+            window: std::mem::take(&mut self.window),
+            unsent,
+            verifier: self.verifier.take(),
+        })
+    }
+
+    /// Has the received bytes that are not opened yet, if there are any, in a buffer that can be handed over.
+    fn keep_received(&mut self, cx: &mut Context) -> Result<(), Outcome> {
+        let Self { small, large, window, .. } = self;
+        if window.pending() == 0 {
+            if let Some(buffer) = large.take() {
+                cx.buffers.put(buffer);
+            }
+            *window = Window::default();
+        } else if large.is_none() {
+            let buffer = large.insert(cx.buffers.take().ok_or(Outcome::NoBuffer)?);
+            Inbound::new(small, window).move_to(&mut buffer.0).map_err(Outcome::Tls)?;
+        }
+        Ok(())
     }
 
     /// Sends what is to be sent; `None` when all is.

@@ -312,12 +312,13 @@ impl Worker {
         while self.cx.jobs.waiting() > 0 {
             self.cx.counters.jobs.add(self.cx.jobs.waiting() as u64);
             self.cx.counters.batches.add(1);
-            self.cx.jobs.run();
-            while let Some((key, result)) = self.cx.jobs.take_result() {
+            let computed = self.cx.jobs.run();
+            for (key, result) in computed.results() {
                 let Some(connection) = self.connections.get(key) else { continue };
                 let fate = connection.resume(&mut self.cx, key, result);
                 self.apply(key, fate);
             }
+            self.cx.jobs.recycle(computed);
         }
     }
 

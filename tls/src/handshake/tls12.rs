@@ -4,7 +4,7 @@
 use super::client_auth;
 use super::hello::{self, Offer, RecordLimit, Signer};
 use super::session::Session;
-use super::{Context, Established, Job, Link, Message, Next, State, Step};
+use super::{Agreed, Context, Job, Link, Message, Next, State, Step};
 use crate::buffer::Outbound;
 use crate::config::{Chain, ServerName};
 use crate::error::Error;
@@ -12,7 +12,6 @@ use crate::prf::{self, MASTER, WriteKeys};
 use crate::record;
 use crate::suite::{Group, KeyKind, Suite, Version, group_code, scheme_code};
 use crate::ticket::TicketState;
-use crate::traffic::Traffic;
 use crate::transcript::Transcript;
 use crate::wire::codes::{self, content_type, extension, message};
 use crate::wire::{Reader, U16List};
@@ -549,11 +548,7 @@ impl ExpectFinished {
             cx.link.begin_flight(record::HEADER, cx.out)?;
             closing = closing.write_finished(cx, server)?;
         }
-        let Link { opener, sealer, limit, .. } = cx.link;
-        let sealer = sealer.take().ok_or(Error::Internal("no keys to seal with"))?;
-        let opener = core::mem::replace(opener, record::Opener::new());
-        let traffic = Traffic::new(suite, opener, sealer, *limit, None);
-        let established = Established { traffic, session: closing.session };
-        Ok((State::Over, Some(Step::Established(established))))
+        let agreed = Agreed { session: closing.session, secrets: None };
+        Ok((State::Established(agreed), Some(Step::Established)))
     }
 }

@@ -4,7 +4,7 @@
 use super::client_auth;
 use super::hello::{self, ExpectClientHello, Offer, RecordLimit, Signer};
 use super::session::Session;
-use super::{Context, Established, Job, Link, Message, Next, State, Step};
+use super::{Agreed, Context, Job, Message, Next, State, Step};
 use crate::buffer::Outbound;
 use crate::config::{Chain, Environment};
 use crate::error::Error;
@@ -12,7 +12,7 @@ use crate::key_schedule::{self, EarlySecret, FinishedKey, HandshakeSecret, Maste
 use crate::record;
 use crate::suite::{Group, KeyKind, Suite, Version, group_code, scheme_code};
 use crate::ticket::TicketState;
-use crate::traffic::{Secrets, Traffic};
+use crate::traffic::Secrets;
 use crate::transcript::Transcript;
 use crate::transcript::write_message;
 use crate::wire::codes::{self, content_type, extension, message};
@@ -559,14 +559,10 @@ impl ExpectFinished {
         }
         self.transcript.add(m.raw);
         self.write_tickets(cx)?;
-        let Link { opener, sealer, limit, .. } = cx.link;
-        opener.protect(key_schedule::protection(suite, &self.secrets.client)?);
-        opener.finished();
-        let sealer = sealer.take().ok_or(Error::Internal("no keys to seal with"))?;
-        let opener = core::mem::replace(opener, record::Opener::new());
-        let traffic = Traffic::new(suite, opener, sealer, *limit, Some(self.secrets));
-        let established = Established { traffic, session: self.session };
-        Ok((State::Over, Some(Step::Established(established))))
+        cx.link.opener.protect(key_schedule::protection(suite, &self.secrets.client)?);
+        cx.link.opener.finished();
+        let agreed = Agreed { session: self.session, secrets: Some(self.secrets) };
+        Ok((State::Established(agreed), Some(Step::Established)))
     }
 
     /// NewSessionTicket messages in one record (RFC 8446 §4.6.1).

@@ -177,7 +177,7 @@ impl<'s> Server<'s> {
             let mut out = Outbound::new(&mut flight, &mut len);
             let step = match result.take() {
                 None => self.handshake.receive(&mut env, &mut inbound, &mut out),
-                Some(done) => self.handshake.resume(&mut env, done, &mut inbound, &mut out),
+                Some(done) => self.handshake.resume(&mut env, &done, &mut inbound, &mut out),
             };
             let Step::Work(job) = step else { break step };
             self.jobs += 1;
@@ -196,7 +196,9 @@ impl<'s> Server<'s> {
                 assert!(needed > self.storage.len());
                 self.enlarge(needed);
             }
-            Step::Established(Established { traffic, session }) => {
+            Step::Established => {
+                let Established { traffic, session } = self.handshake.take_established().unwrap();
+                assert!(self.handshake.take_established().is_none());
                 self.traffic = Some(traffic);
                 self.session = Some(session);
                 self.established();
