@@ -140,14 +140,32 @@ struct Agreed {
     secrets: Option<Secrets>,
 }
 
-/// The outcome of a state: the next state, and what the shell has to do before it.
-type Next = (State, Option<Step>);
+/// Why a handshake does not go on by itself.
+enum Pause {
+    /// More bytes are needed.
+    Receive,
+    /// More bytes are needed, and this much storage for them.
+    Enlarge { needed: usize },
+    /// The state waits for a job.
+    Job,
+    /// It is complete.
+    Established,
+}
 
 /// What every state works with.
 struct Context<'x, 'e, 'o> {
     env: &'x mut Environment<'e>,
     link: &'x mut Link,
     out: &'x mut Outbound<'o>,
+    /// What the state that is entered waits for. Kept out of the states' results, which are moved often.
+    job: &'x mut Option<Job>,
+}
+
+impl Context<'_, '_, '_> {
+    /// Has the shell compute `job`; the state that is entered waits for it.
+    fn ask(&mut self, job: Job) {
+        *self.job = Some(job);
+    }
 }
 
 /// A complete handshake message.
@@ -171,6 +189,18 @@ impl<'m> Message<'m> {
     fn expect_last(&self, kind: u8, expected: &'static str) -> Result<&'m [u8], Error> {
         let body = self.expect(kind, expected)?;
         if self.last { Ok(body) } else { Err(Error::Unexpected("the end of a record where keys change")) }
+    }
+}
+
+impl Pause {
+    fn into_step(self, job: Option<Job>) -> Step {
+        match self {
+            Self::Receive => Step::Receive,
+            Self::Enlarge { needed } => Step::Enlarge { needed },
+            // Without a new job, one is under way.
+            Self::Job => job.map_or(Step::Receive, Step::Work),
+            Self::Established => Step::Established,
+        }
     }
 }
 
@@ -203,8 +233,9 @@ impl Handshake {
         inbound: &mut Inbound<'_>,
         out: &mut Outbound<'_>,
     ) -> Step {
-        match self.advance(env, inbound, out) {
-            Ok(step) => step,
+        let mut job = None;
+        match self.advance(env, inbound, out, &mut job) {
+            Ok(pause) => pause.into_step(job),
             Err(error) => self.fail(error, out),
         }
     }
@@ -217,12 +248,15 @@ impl Handshake {
         inbound: &mut Inbound<'_>,
         out: &mut Outbound<'_>,
     ) -> Step {
-        let step = match self.finish_job(env, done, out) {
-            Ok(Some(step)) => return step,
-            Ok(None) => self.advance(env, inbound, out),
+        let mut job = None;
+        let pause = match self.finish_job(env, done, out, &mut job) {
+            Ok(()) => self.advance(env, inbound, out, &mut job),
             Err(error) => Err(error),
         };
-        step.unwrap_or_else(|error| self.fail(error, out))
+        match pause {
+            Ok(pause) => pause.into_step(job),
+            Err(error) => self.fail(error, out),
+        }
     }
 
     fn finish_job(
@@ -230,15 +264,16 @@ impl Handshake {
         env: &mut Environment<'_>,
         done: &Result<Output, Failed>,
         out: &mut Outbound<'_>,
-    ) -> Result<Option<Step>, Error> {
+        job: &mut Option<Job>,
+    ) -> Result<(), Error> {
         let output = done.as_ref().map_err(|failed| match failed {
             Failed::BadPeerShare => Error::Illegal("the client's key share is not valid in its group"),
             Failed::Unsupported => Error::Internal("the job does not fit its key"),
             Failed::Fault => Error::SigningFault,
         })?;
-        let mut cx = Context { env, link: &mut self.link, out };
+        let mut cx = Context { env, link: &mut self.link, out, job };
         let state = core::mem::replace(&mut self.state, State::Over);
-        let (state, step) = match (state, output) {
+        let next = match (state, output) {
             (State::Tls13KeyExchange(state), Output::Exchanged { share, shared }) => {
                 state.resume(&mut cx, share, shared)
             }
@@ -249,9 +284,20 @@ impl Handshake {
             (State::Tls12Signature(state), Output::Signed(signature)) => state.resume(&mut cx, signature),
             (State::Tls12Agreement(state), Output::Agreed(shared)) => state.resume(&mut cx, shared),
             _ => Err(Error::Internal("a job result that no state waits for")),
-        }?;
-        self.state = state;
-        Ok(step)
+        };
+        self.enter(next)
+    }
+
+    /// Enters the next state.
+    fn enter(&mut self, next: Result<State, Error>) -> Result<(), Error> {
+        // Not by `?`, which would move the state once more.
+        match next {
+            Ok(state) => {
+                self.state = state;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn advance(
@@ -259,32 +305,30 @@ impl Handshake {
         env: &mut Environment<'_>,
         inbound: &mut Inbound<'_>,
         out: &mut Outbound<'_>,
-    ) -> Result<Step, Error> {
+        job: &mut Option<Job>,
+    ) -> Result<Pause, Error> {
         loop {
             match self.state {
-                State::Established(_) => return Ok(Step::Established),
-                _ if self.waits_for_job() => return Ok(Step::Receive),
+                State::Established(_) => return Ok(Pause::Established),
+                _ if self.waits_for_job() => return Ok(Pause::Job),
                 _ => {}
             }
             if let Some(total) = complete_message(inbound.message(), env.policy.max_message)? {
-                let mut cx = Context { env, link: &mut self.link, out };
+                let mut cx = Context { env, link: &mut self.link, out, job };
                 let joined = inbound.message();
                 let raw = &joined[..total];
                 let message = Message { kind: raw[0], body: &raw[4..], raw, last: joined.len() == total };
                 let state = core::mem::replace(&mut self.state, State::Over);
-                let (state, step) = state.handle(&mut cx, message)?;
-                self.state = state;
+                let next = state.handle(&mut cx, message);
+                self.enter(next)?;
                 inbound.consume_message(total);
-                if let Some(step) = step {
-                    return Ok(step);
-                }
                 continue;
             }
             match self.link.opener.next(inbound)? {
                 Received::Incomplete { needed } if needed > inbound.capacity() => {
-                    return Ok(Step::Enlarge { needed });
+                    return Ok(Pause::Enlarge { needed });
                 }
-                Received::Incomplete { .. } => return Ok(Step::Receive),
+                Received::Incomplete { .. } => return Ok(Pause::Receive),
                 Received::Record(content_type::HANDSHAKE, payload) => inbound.join(payload),
                 Received::Record(_, _) if !inbound.message().is_empty() => {
                     return Err(Error::Unexpected("the rest of a handshake message"));
@@ -363,7 +407,7 @@ impl Handshake {
 }
 
 impl State {
-    fn handle(self, cx: &mut Context<'_, '_, '_>, message: Message<'_>) -> Result<Next, Error> {
+    fn handle(self, cx: &mut Context<'_, '_, '_>, message: Message<'_>) -> Result<State, Error> {
         match self {
             Self::ClientHello(state) => state.handle(cx, message),
             Self::Tls13Certificate(state) => state.handle(cx, message),

@@ -329,9 +329,10 @@ impl Connection {
                 cx.negotiations.put(negotiation);
             }
             Stage::Established(mut place) => {
-                if let Some(mut relay) = place.take() {
+                if let Some(relay) = place.as_mut() {
                     relay.release(cx);
                 }
+                *place = None;
                 cx.relays.put(place);
             }
         }

@@ -233,10 +233,9 @@ impl Negotiation {
     /// There is no buffer for what was received already.
     pub fn complete(&mut self, cx: &mut Context) -> Result<Completed, Outcome> {
         self.keep_received(cx)?;
-        let established = self
-            .handshake
-            .take_established()
-            .ok_or(Outcome::Tls(ttls::Error::Internal("the handshake is not complete")))?;
+        let Some(established) = self.handshake.take_established() else {
+            return Err(Outcome::Tls(ttls::Error::Internal("the handshake is not complete")));
+        };
         let unsent = match self.out.take() {
             Some(buffer) if self.out_len > 0 => Some((buffer, self.out_len)),
             Some(buffer) => {

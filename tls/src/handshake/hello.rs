@@ -2,7 +2,7 @@
 //! ClientHello: what both versions negotiate the same way.
 
 use super::session::Session;
-use super::{Context, Link, Message, Next, tls12, tls13};
+use super::{Context, Link, Message, State, tls12, tls13};
 use crate::admission::Request;
 use crate::config::{
     CertificateId, CertificateSet, ClientCertificate, Environment, Policy, Protocol, ServerName, UnknownName,
@@ -30,7 +30,7 @@ impl ExpectClientHello {
         Self { retry: Some(retry) }
     }
 
-    pub(super) fn handle(self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<Next, Error> {
+    pub(super) fn handle(self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<State, Error> {
         let body = m.expect_last(message::CLIENT_HELLO, "a ClientHello")?;
         let hello = ClientHello::parse(body)?;
         cx.link.client_random = *hello.random;

@@ -4,7 +4,7 @@
 use super::client_auth;
 use super::hello::{self, Offer, RecordLimit, Signer};
 use super::session::Session;
-use super::{Agreed, Context, Job, Link, Message, Next, State, Step};
+use super::{Agreed, Context, Job, Link, Message, State};
 use crate::buffer::Outbound;
 use crate::config::{Chain, ServerName};
 use crate::error::Error;
@@ -43,7 +43,7 @@ struct Hello {
 }
 
 /// Answers a ClientHello that chose TLS 1.2.
-pub(super) fn start(cx: &mut Context<'_, '_, '_>, offer: Offer<'_>) -> Result<Next, Error> {
+pub(super) fn start(cx: &mut Context<'_, '_, '_>, offer: Offer<'_>) -> Result<State, Error> {
     check(&offer, cx)?;
     let record_limit = hello::limit_records(cx.link, &offer.hello, Version::Tls12)?;
     let mut server_random = cx.env.random::<32>();
@@ -91,7 +91,8 @@ pub(super) fn start(cx: &mut Context<'_, '_, '_>, offer: Offer<'_>) -> Result<Ne
     offer.admit(cx.env, false)?;
     let job = Job::KeyExchange(KeyExchange::Generate { group, seed: cx.env.secret() });
     let state = AwaitGeneration { hello: parts, group, signer, ocsp: offer.hello.wants_ocsp };
-    Ok((State::Tls12Generation(state), Some(Step::Work(job))))
+    cx.ask(job);
+    Ok(State::Tls12Generation(state))
 }
 
 /// What a TLS 1.2 ClientHello must have.
@@ -221,7 +222,7 @@ fn resume(
     offer: &Offer<'_>,
     mut hello: Hello,
     secret: &Digest,
-) -> Result<Next, Error> {
+) -> Result<State, Error> {
     let mut master = Secret::<MASTER>::zero();
     master.expose_mut().copy_from_slice(
         secret.as_bytes().first_chunk::<MASTER>().ok_or(Error::Internal("ticket without a master secret"))?,
@@ -236,7 +237,7 @@ fn resume(
         Closing { session: hello.session, transcript: hello.transcript, master, ticket: hello.ticket };
     let closing = closing.write_finished(cx, server)?;
     let state = ExpectChangeCipherSpec { closing, client, server: None };
-    Ok((State::Tls12ChangeCipherSpec(state), Some(Step::Receive)))
+    Ok(State::Tls12ChangeCipherSpec(state))
 }
 
 /// Waits for the server's key pair.
@@ -254,7 +255,7 @@ impl AwaitGeneration {
         cx: &mut Context<'_, '_, '_>,
         share: &Share,
         private: Secret<32>,
-    ) -> Result<Next, Error> {
+    ) -> Result<State, Error> {
         let credential = cx.env.credential(self.signer.certificate)?;
         let staple = credential.ocsp.filter(|_| self.ocsp);
         cx.link.begin_flight(record::HEADER, cx.out)?;
@@ -274,7 +275,8 @@ impl AwaitGeneration {
             SignRequest { scheme: self.signer.scheme, digest: content.finish(), entropy: cx.env.secret() };
         let job = Job::Sign { certificate: self.signer.certificate, request };
         let state = AwaitSignature { generation: self, params, private };
-        Ok((State::Tls12Signature(state), Some(Step::Work(job))))
+        cx.ask(job);
+        Ok(State::Tls12Signature(state))
     }
 }
 
@@ -308,7 +310,7 @@ pub(super) struct AwaitSignature {
 
 impl AwaitSignature {
     /// Writes ServerKeyExchange, [CertificateRequest] and ServerHelloDone.
-    pub(super) fn resume(self, cx: &mut Context<'_, '_, '_>, signature: &Signature) -> Result<Next, Error> {
+    pub(super) fn resume(self, cx: &mut Context<'_, '_, '_>, signature: &Signature) -> Result<State, Error> {
         let AwaitGeneration { mut hello, group, signer, .. } = self.generation;
         hello.transcript.write(message::SERVER_KEY_EXCHANGE, cx.out, |out| {
             out.put(self.params.as_bytes())?;
@@ -327,7 +329,7 @@ impl AwaitSignature {
             true => State::Tls12Certificate(ExpectCertificate(state)),
             false => State::Tls12ClientKeyExchange(state),
         };
-        Ok((state, Some(Step::Receive)))
+        Ok(state)
     }
 }
 
@@ -354,7 +356,7 @@ fn write_certificate_request(cx: &mut Context<'_, '_, '_>, hello: &mut Hello) ->
 pub(super) struct ExpectCertificate(ExpectClientKeyExchange);
 
 impl ExpectCertificate {
-    pub(super) fn handle(mut self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<Next, Error> {
+    pub(super) fn handle(mut self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<State, Error> {
         let body = m.expect(message::CERTIFICATE, "the client's Certificate")?;
         let mut r = Reader::new(body, "Certificate");
         let list = r.vec24()?;
@@ -379,7 +381,7 @@ impl ExpectCertificate {
             other => other,
         })?;
         self.0.hello.transcript.add(m.raw);
-        Ok((State::Tls12ClientKeyExchange(self.0), None))
+        Ok(State::Tls12ClientKeyExchange(self.0))
     }
 }
 
@@ -396,7 +398,7 @@ pub(super) struct ExpectClientKeyExchange {
 }
 
 impl ExpectClientKeyExchange {
-    pub(super) fn handle(mut self, _: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<Next, Error> {
+    pub(super) fn handle(mut self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<State, Error> {
         let body = m.expect(message::CLIENT_KEY_EXCHANGE, "ClientKeyExchange")?;
         let mut r = Reader::new(body, "ClientKeyExchange");
         let point = r.vec8()?.rest();
@@ -406,7 +408,8 @@ impl ExpectClientKeyExchange {
         self.hello.transcript.add(m.raw);
         let job = Job::KeyExchange(KeyExchange::Agree { private: self.private, peer });
         let state = AwaitAgreement { hello: self.hello, prove: self.prove };
-        Ok((State::Tls12Agreement(state), Some(Step::Work(job))))
+        cx.ask(job);
+        Ok(State::Tls12Agreement(state))
     }
 }
 
@@ -421,7 +424,7 @@ impl AwaitAgreement {
         self,
         cx: &mut Context<'_, '_, '_>,
         premaster: &SharedSecret,
-    ) -> Result<Next, Error> {
+    ) -> Result<State, Error> {
         let Hello { session, transcript, server_random, extended_master_secret, ticket, .. } = self.hello;
         let (suite, random) = (session.suite, cx.link.client_random);
         let master = match extended_master_secret {
@@ -436,7 +439,7 @@ impl AwaitAgreement {
             true => State::Tls12CertificateVerify(ExpectCertificateVerify(state)),
             false => State::Tls12ChangeCipherSpec(state),
         };
-        Ok((state, None))
+        Ok(state)
     }
 }
 
@@ -444,7 +447,7 @@ impl AwaitAgreement {
 pub(super) struct ExpectCertificateVerify(ExpectChangeCipherSpec);
 
 impl ExpectCertificateVerify {
-    pub(super) fn handle(mut self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<Next, Error> {
+    pub(super) fn handle(mut self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<State, Error> {
         let body = m.expect(message::CERTIFICATE_VERIFY, "the client's CertificateVerify")?;
         let closing = &mut self.0.closing;
         let transcript = closing.transcript.hash();
@@ -452,7 +455,7 @@ impl ExpectCertificateVerify {
         client_auth::verify_signature(cx, body, allowed, |_| transcript)?;
         closing.session.client_authenticated = true;
         closing.transcript.add(m.raw);
-        Ok((State::Tls12ChangeCipherSpec(self.0), None))
+        Ok(State::Tls12ChangeCipherSpec(self.0))
     }
 }
 
@@ -534,7 +537,7 @@ pub(super) struct ExpectFinished {
 }
 
 impl ExpectFinished {
-    pub(super) fn handle(self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<Next, Error> {
+    pub(super) fn handle(self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<State, Error> {
         let body = m.expect_last(message::FINISHED, "the client's Finished")?;
         let Self { mut closing, server } = self;
         let suite = closing.session.suite;
@@ -549,6 +552,6 @@ impl ExpectFinished {
             closing = closing.write_finished(cx, server)?;
         }
         let agreed = Agreed { session: closing.session, secrets: None };
-        Ok((State::Established(agreed), Some(Step::Established)))
+        Ok(State::Established(agreed))
     }
 }

@@ -4,7 +4,7 @@
 use super::client_auth;
 use super::hello::{self, ExpectClientHello, Offer, RecordLimit, Signer};
 use super::session::Session;
-use super::{Agreed, Context, Job, Message, Next, State, Step};
+use super::{Agreed, Context, Job, Message, State};
 use crate::buffer::Outbound;
 use crate::config::{Chain, Environment};
 use crate::error::Error;
@@ -78,7 +78,7 @@ pub(super) fn start(
     cx: &mut Context<'_, '_, '_>,
     offer: Offer<'_>,
     retry: Option<Retry>,
-) -> Result<Next, Error> {
+) -> Result<State, Error> {
     let hello = &offer.hello;
     check(hello, retry.is_some())?;
     let suite = hello::acceptable_suites(cx.env.policy, hello.suites, Version::Tls13)
@@ -92,9 +92,9 @@ pub(super) fn start(
     cx.link.opener.skip = if hello.early_data { MAX_SKIPPED } else { 0 };
 
     let wanted = retry.as_ref().map(|retry| retry.group);
-    let peer = match choose_share(hello, cx.env, wanted)? {
-        Ok(peer) => peer,
-        Err(group) => return request_retry(cx, &offer, suite, group),
+    let (group, share) = match choose_share(hello, cx.env, wanted)? {
+        (group, Some(share)) => (group, share),
+        (group, None) => return request_retry(cx, &offer, suite, group),
     };
     let mut transcript = retry.map_or_else(|| Transcript::new(suite.hash()), |retry| retry.transcript);
     let authentication = match accept_psk(cx.env, &offer, suite, &transcript)? {
@@ -107,7 +107,7 @@ pub(super) fn start(
     transcript.add(offer.raw);
 
     let mut session = offer.session(suite);
-    session.group = Some(peer.group());
+    session.group = Some(group);
     session.resumed = matches!(authentication, Authentication::Psk { .. });
     let state = AwaitKeyExchange {
         session,
@@ -120,8 +120,11 @@ pub(super) fn start(
         tickets: accepts_psk_with_dhe(hello),
     };
     offer.admit(cx.env, state.session.resumed)?;
+    let peer =
+        PeerShare::new(group, share).ok_or(Error::Illegal("a key share is not of its group's length"))?;
     let job = Job::KeyExchange(KeyExchange::Respond { peer, seed: cx.env.secret() });
-    Ok((State::Tls13KeyExchange(state), Some(Step::Work(job))))
+    cx.ask(job);
+    Ok(State::Tls13KeyExchange(state))
 }
 
 /// What a TLS 1.3 ClientHello must have (RFC 8446 §4.1.2, §9.2).
@@ -153,20 +156,18 @@ fn accepts_psk_with_dhe(hello: &ClientHello<'_>) -> bool {
     hello.psk_modes.is_some_and(|modes| modes.contains(&1))
 }
 
-/// The most preferred of the client's shares, or the group to ask for.
-fn choose_share(
-    hello: &ClientHello<'_>,
+/// The group to use with the client's share in it, or without one if it is to be asked for.
+fn choose_share<'m>(
+    hello: &ClientHello<'m>,
     env: &Environment<'_>,
     wanted: Option<Group>,
-) -> Result<Result<PeerShare, Group>, Error> {
+) -> Result<(Group, Option<&'m [u8]>), Error> {
     let offered = hello.groups.unwrap_or_default();
     let mut first_common = None;
     for group in env.policy.groups.iter().filter(|&group| wanted.is_none_or(|wanted| wanted == group)) {
         let code = group_code(group);
         if let Some(share) = hello.key_share(code)? {
-            return PeerShare::new(group, share)
-                .ok_or(Error::Illegal("a key share is not of its group's length"))
-                .map(Ok);
+            return Ok((group, Some(share)));
         }
         if offered.contains(code) {
             first_common.get_or_insert(group);
@@ -174,7 +175,7 @@ fn choose_share(
     }
     match (first_common, wanted) {
         (_, Some(_)) => Err(Error::Illegal("no key share for the group that HelloRetryRequest named")),
-        (Some(group), None) => Ok(Err(group)),
+        (Some(group), None) => Ok((group, None)),
         (None, None) => Err(Error::NoCommonParameters("key-exchange group")),
     }
 }
@@ -185,7 +186,7 @@ fn request_retry(
     offer: &Offer<'_>,
     suite: Suite,
     group: Group,
-) -> Result<Next, Error> {
+) -> Result<State, Error> {
     let mut transcript = Transcript::new(suite.hash());
     transcript.add(offer.raw);
     let mut transcript = transcript.into_message_hash();
@@ -197,7 +198,7 @@ fn request_retry(
         record::change_cipher_spec(cx.out)?;
     }
     let retry = Retry { suite, group, transcript };
-    Ok((State::ClientHello(ExpectClientHello::after_retry(retry)), Some(Step::Receive)))
+    Ok(State::ClientHello(ExpectClientHello::after_retry(retry)))
 }
 
 /// ServerHello or HelloRetryRequest, as a record.
@@ -293,7 +294,7 @@ impl AwaitKeyExchange {
         cx: &mut Context<'_, '_, '_>,
         share: &Share,
         shared: &SharedSecret,
-    ) -> Result<Next, Error> {
+    ) -> Result<State, Error> {
         let Self { session, mut transcript, authentication, session_id, .. } = self;
         let suite = session.suite;
         let group = session.group.ok_or(Error::Internal("key exchange without a group"))?;
@@ -420,7 +421,7 @@ struct Flight {
 
 impl Flight {
     /// Writes Certificate and asks for the signature of CertificateVerify (RFC 8446 §4.4.2, §4.4.3).
-    fn certify(mut self, cx: &mut Context<'_, '_, '_>, signer: Signer, ocsp: bool) -> Result<Next, Error> {
+    fn certify(mut self, cx: &mut Context<'_, '_, '_>, signer: Signer, ocsp: bool) -> Result<State, Error> {
         let credential = cx.env.credential(signer.certificate)?;
         let staple = credential.ocsp.filter(|_| ocsp);
         self.transcript.write(message::CERTIFICATE, cx.out, |out| {
@@ -432,11 +433,12 @@ impl Flight {
         let request = SignRequest { scheme: signer.scheme, digest, entropy: cx.env.secret() };
         let job = Job::Sign { certificate: signer.certificate, request };
         let state = AwaitSignature { flight: self, signer };
-        Ok((State::Tls13Signature(state), Some(Step::Work(job))))
+        cx.ask(job);
+        Ok(State::Tls13Signature(state))
     }
 
     /// Writes Finished, seals the flight and derives the application traffic secrets.
-    fn finish(mut self, cx: &mut Context<'_, '_, '_>) -> Result<Next, Error> {
+    fn finish(mut self, cx: &mut Context<'_, '_, '_>) -> Result<State, Error> {
         let suite = self.session.suite;
         let proof = self.server_finished.proof(&self.transcript.hash())?;
         self.transcript.write(message::FINISHED, cx.out, |out| out.put(proof.as_bytes()))?;
@@ -467,7 +469,7 @@ impl Flight {
             true => State::Tls13Certificate(ExpectCertificate(state)),
             false => State::Tls13Finished(state),
         };
-        Ok((state, Some(Step::Receive)))
+        Ok(state)
     }
 }
 
@@ -492,7 +494,7 @@ impl AwaitSignature {
         mut self,
         cx: &mut Context<'_, '_, '_>,
         signature: &Signature,
-    ) -> Result<Next, Error> {
+    ) -> Result<State, Error> {
         self.flight.transcript.write(message::CERTIFICATE_VERIFY, cx.out, |out| {
             out.u16(scheme_code(self.signer.scheme))?;
             out.vec::<2>(|out| out.put(signature.as_bytes()))
@@ -505,7 +507,7 @@ impl AwaitSignature {
 pub(super) struct ExpectCertificate(ExpectFinished);
 
 impl ExpectCertificate {
-    pub(super) fn handle(mut self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<Next, Error> {
+    pub(super) fn handle(mut self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<State, Error> {
         let body = m.expect(message::CERTIFICATE, "the client's Certificate")?;
         let mut r = Reader::new(body, "Certificate");
         if !r.vec8()?.is_empty() {
@@ -519,7 +521,7 @@ impl ExpectCertificate {
             true => State::Tls13CertificateVerify(ExpectCertificateVerify(self.0)),
             false => State::Tls13Finished(self.0),
         };
-        Ok((state, None))
+        Ok(state)
     }
 }
 
@@ -527,7 +529,7 @@ impl ExpectCertificate {
 pub(super) struct ExpectCertificateVerify(ExpectFinished);
 
 impl ExpectCertificateVerify {
-    pub(super) fn handle(mut self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<Next, Error> {
+    pub(super) fn handle(mut self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<State, Error> {
         let body = m.expect(message::CERTIFICATE_VERIFY, "the client's CertificateVerify")?;
         let transcript = self.0.transcript.hash();
         client_auth::verify_signature(cx, body, allowed_scheme, |hash| {
@@ -535,7 +537,7 @@ impl ExpectCertificateVerify {
         })?;
         self.0.session.client_authenticated = true;
         self.0.transcript.add(m.raw);
-        Ok((State::Tls13Finished(self.0), None))
+        Ok(State::Tls13Finished(self.0))
     }
 }
 
@@ -550,7 +552,7 @@ pub(super) struct ExpectFinished {
 }
 
 impl ExpectFinished {
-    pub(super) fn handle(mut self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<Next, Error> {
+    pub(super) fn handle(mut self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<State, Error> {
         let body = m.expect_last(message::FINISHED, "the client's Finished")?;
         let suite = self.session.suite;
         let proof = self.client_finished.proof(&self.transcript.hash())?;
@@ -562,7 +564,7 @@ impl ExpectFinished {
         cx.link.opener.protect(key_schedule::protection(suite, &self.secrets.client)?);
         cx.link.opener.finished();
         let agreed = Agreed { session: self.session, secrets: Some(self.secrets) };
-        Ok((State::Established(agreed), Some(Step::Established)))
+        Ok(State::Established(agreed))
     }
 
     /// NewSessionTicket messages in one record (RFC 8446 §4.6.1).
