@@ -182,9 +182,10 @@ impl Worker {
                 clock,
                 jobs: Jobs::new(cpu),
                 half_open: 0,
-                pending: VecDeque::with_capacity(1024),
-                starved: VecDeque::with_capacity(1024),
-                again: VecDeque::with_capacity(1024),
+                // Whole from the start: queues that grew in a flood would stay at the end of the heap, and pin all of it.
+                pending: VecDeque::with_capacity(limit),
+                starved: VecDeque::with_capacity(limit),
+                again: VecDeque::with_capacity(limit),
                 draining: false,
                 shared,
             },
