@@ -170,7 +170,18 @@ fn reason(error: &webpki::Error) -> CertificateError {
         E::UnsupportedSignatureAlgorithmContext(_)
         | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_)
         | E::UnsupportedCertVersion => CertificateError::Unsupported,
-        E::BadDer | E::BadDerTime | E::InvalidSignatureForPublicKey => CertificateError::Bad,
+        // It does not parse, or not as a certificate (RFC 8446 §6.2: corrupt).
+        E::BadDer
+        | E::BadDerTime
+        | E::EmptyEkuExtension
+        | E::ExtensionValueInvalid
+        | E::InvalidCertValidity
+        | E::InvalidSerialNumber
+        | E::InvalidSignatureForPublicKey
+        | E::MalformedExtensions
+        | E::MalformedNameConstraint
+        | E::SignatureAlgorithmMismatch
+        | E::TrailingData(_) => CertificateError::Bad,
         _ => CertificateError::NotAcceptable,
     }
 }

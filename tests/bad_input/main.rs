@@ -181,7 +181,7 @@ fn alert_name(code: u8) -> &'static str {
         BAD_RECORD_MAC => "bad_record_mac",
         RECORD_OVERFLOW => "record_overflow",
         HANDSHAKE_FAILURE => "handshake_failure",
-        CERTIFICATE_UNKNOWN => "certificate_unknown",
+        BAD_CERTIFICATE => "bad_certificate",
         ILLEGAL_PARAMETER => "illegal_parameter",
         DECODE_ERROR => "decode_error",
         DECRYPT_ERROR => "decrypt_error",

@@ -184,8 +184,8 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         sent: "a Finished that is too long",
         to: To::Default,
-        gets: Alert(alert::DECRYPT_ERROR),
-        log: "Finished does not verify",
+        gets: Alert(alert::DECODE_ERROR),
+        log: "malformed Finished",
         act: |client, _| {
             let keys = before_change(client);
             client.change_cipher_spec12(&keys);

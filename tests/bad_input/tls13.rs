@@ -39,8 +39,8 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         sent: "a Finished that is too short",
         to: To::Default,
-        gets: Alert(alert::DECRYPT_ERROR),
-        log: "Finished does not verify",
+        gets: Alert(alert::DECODE_ERROR),
+        log: "malformed Finished",
         act: |client, _| instead_of_finished(client, message::FINISHED, &[0; 31]),
     },
     Row {
@@ -289,8 +289,8 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         sent: "a certificate that does not parse",
         to: To::ClientCertificate,
-        gets: Alert(alert::CERTIFICATE_UNKNOWN),
-        log: "client certificate is not acceptable",
+        gets: Alert(alert::BAD_CERTIFICATE),
+        log: "client certificate is malformed",
         act: |client, _| {
             let entry = [vector::<3>(b"this is not DER"), vec![0, 0]].concat();
             instead_of_finished(client, message::CERTIFICATE, &[vec![0], vector::<3>(&entry)].concat());

@@ -33,6 +33,7 @@ use crate::error::Error;
 use crate::record::{self, HEADER, MAX_PLAINTEXT, Opener, Protection, Received};
 use crate::traffic::{Secrets, Traffic};
 use crate::wire::codes::content_type;
+use ttls_crypto::hash::Digest;
 use ttls_crypto::job::{Failed, KeyExchange, Output, SignRequest};
 
 /// Warnings that a TLS 1.2 client may send before it is taken for flooding.
@@ -421,6 +422,14 @@ impl State {
             _ => Err(Error::Unexpected("no handshake message")),
         }
     }
+}
+
+/// Checks verify_data of the client's Finished: its length is part of the message's syntax (RFC 8446 §4.4.4, RFC 5246 §7.4.9).
+fn check_finished(body: &[u8], proof: &Digest) -> Result<(), Error> {
+    if body.len() != proof.as_bytes().len() {
+        return Err(Error::Malformed("Finished"));
+    }
+    if proof.matches(body) { Ok(()) } else { Err(Error::BadProof("the client's Finished")) }
 }
 
 /// The length, header included, of the message that `joined` begins with, once it is complete.

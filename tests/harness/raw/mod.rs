@@ -58,7 +58,6 @@ pub mod alert {
     pub const HANDSHAKE_FAILURE: u8 = 40;
     pub const BAD_CERTIFICATE: u8 = 42;
     pub const CERTIFICATE_REVOKED: u8 = 44;
-    pub const CERTIFICATE_UNKNOWN: u8 = 46;
     pub const ILLEGAL_PARAMETER: u8 = 47;
     pub const UNKNOWN_CA: u8 = 48;
     pub const DECODE_ERROR: u8 = 50;

@@ -4,7 +4,7 @@
 use super::client_auth;
 use super::hello::{self, Offer, RecordLimit, Signer};
 use super::session::Session;
-use super::{Agreed, Context, Job, Link, Message, State};
+use super::{Agreed, Context, Job, Link, Message, State, check_finished};
 use crate::buffer::Outbound;
 use crate::config::{Chain, ServerName};
 use crate::error::Error;
@@ -543,9 +543,7 @@ impl ExpectFinished {
         let suite = closing.session.suite;
         let transcript = closing.transcript.hash();
         let proof = prf::verify_data(suite.hash(), &closing.master, "client finished", &transcript)?;
-        if !proof.matches(body) {
-            return Err(Error::BadProof("the client's Finished"));
-        }
+        check_finished(body, &proof)?;
         closing.transcript.add(m.raw);
         if let Some(server) = server {
             cx.link.begin_flight(record::HEADER, cx.out)?;

@@ -4,7 +4,7 @@
 use super::client_auth;
 use super::hello::{self, ExpectClientHello, Offer, RecordLimit, Signer};
 use super::session::Session;
-use super::{Agreed, Context, Job, Message, State};
+use super::{Agreed, Context, Job, Message, State, check_finished};
 use crate::buffer::Outbound;
 use crate::config::{Chain, Environment};
 use crate::error::Error;
@@ -556,9 +556,7 @@ impl ExpectFinished {
         let body = m.expect_last(message::FINISHED, "the client's Finished")?;
         let suite = self.session.suite;
         let proof = self.client_finished.proof(&self.transcript.hash())?;
-        if !proof.matches(body) {
-            return Err(Error::BadProof("the client's Finished"));
-        }
+        check_finished(body, &proof)?;
         self.transcript.add(m.raw);
         self.write_tickets(cx)?;
         cx.link.opener.protect(key_schedule::protection(suite, &self.secrets.client)?);
