@@ -55,3 +55,7 @@ IDLE_PEERS = ["ttls", "ttls-proxy", "nginx", "haproxy", "hitch", "rustls"]
 LATENCY_SHARES = [("latency-50", "at 50 % of its capacity", 0.5), ("latency-90", "at 90 % of its capacity", 0.9),
                   ("latency-300", "at 3 times its capacity", 3.0)]
 LATENCY_PEERS = ["ttls", "ttls-scalar", "nginx", "haproxy", "hitch", "rustls"]
+
+# One connection after the other: what a batch engine must not make slower.
+LONE = "latency-lone"
+LONE_LOAD = ["--name", NAME, "--tls", "1.3", "--signature", "ecdsa", "--connections", "1"]

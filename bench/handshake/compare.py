@@ -108,6 +108,12 @@ class Bench:
                         if name in self.peers:
                             progress(f"{share_case}, round {number + 1}: {name}", started)
                             self.latency(share_case, share, self.peers[name])
+        if self.wanted(cases.LONE):
+            for number in range(self.arguments.rounds):
+                for name in cases.LATENCY_PEERS:
+                    if name in self.peers:
+                        progress(f"{cases.LONE}, round {number + 1}: {name}", started)
+                        self.lone(self.peers[name])
         if self.wanted("idle-memory"):
             for name in cases.IDLE_PEERS:
                 if name in self.peers:
@@ -178,6 +184,15 @@ class Bench:
             "failed": result["failed"], "unfinished": result["unfinished"],
         })
 
+    def lone(self, peer):
+        result, why = self.load(peer, cases.LONE_LOAD, self.arguments.seconds)
+        if result is None:
+            self.cannot[(cases.LONE, peer.name)] = why
+            return
+        latency = result["handshake_latency_us"]
+        self.rounds.setdefault((cases.LONE, peer.name), []).append(
+            {"p50_us": latency["p50"], "p99_us": latency["p99"], "p99_9_us": latency["p99.9"]})
+
     def idle(self, peer):
         """A fresh server, since what earlier load left behind would hide what idle connections take."""
         peer.stop()
@@ -216,11 +231,9 @@ class Bench:
                     entry[key] = statistics.median(measured[key] for measured in rounds)
                 shares = [measured["system_share"] for measured in rounds if measured["system_share"] is not None]
                 entry["system_share"] = statistics.median(shares) if shares else None
-            elif "rate" in rounds[0]:
+            else:
                 for key in rounds[0]:
                     entry[key] = statistics.median(measured[key] for measured in rounds)
-            else:
-                entry |= rounds[0]
             measurements.append(entry)
         for (case, peer), why in sorted(self.cannot.items()):
             if (case, peer) not in self.rounds:
@@ -294,11 +307,18 @@ def table(result):
             lines.append(f"  {peer:14}{entry['rate']:>11.0f}{entry['reached_rate']:>10.0f}{entry['goodput_per_s']:>10.0f}"
                          f"{entry['p50_us'] / 1e3:>10.2f}{entry['p99_us'] / 1e3:>10.2f}{entry['p99_9_us'] / 1e3:>10.2f}"
                          f"{entry['failed']:>8.0f}")
+    rows = [(peer, entries[(cases.LONE, peer)]) for peer in cases.LATENCY_PEERS if (cases.LONE, peer) in entries]
+    if rows:
+        lines += ["", f"TLS 1.3 full handshake, one connection after the other  ({cases.LONE}); milliseconds",
+                  f"  {'':14}{'p50':>10}{'p99':>10}{'p99.9':>10}"]
+    for peer, entry in rows:
+        lines.append(f"  {peer:14}cannot: {entry['cannot']}" if "cannot" in entry else
+                     f"  {peer:14}{entry['p50_us'] / 1e3:>10.3f}{entry['p99_us'] / 1e3:>10.3f}{entry['p99_9_us'] / 1e3:>10.3f}")
     rows = [(peer, entries[("idle-memory", peer)]) for peer in cases.IDLE_PEERS if ("idle-memory", peer) in entries]
     if rows:
         lines += ["", f"Memory of the server's processes per idle TLS 1.3 connection  (idle-memory)"]
     for peer, entry in rows:
-        found = f"{entry['bytes_per_connection'] / 1024:.1f} KiB  ({entry['connections']} held)" if "bytes_per_connection" in entry else f"cannot: {entry['cannot']}"
+        found = f"{entry['bytes_per_connection'] / 1024:.1f} KiB  ({entry['connections']:.0f} held)" if "bytes_per_connection" in entry else f"cannot: {entry['cannot']}"
         lines.append(f"  {peer:14}{found:>28}")
     return "\n".join(lines)
 
