@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# How the guest's tests check and report: `ok` or `FAIL` and a sentence, line by line.
+
+failed=0
+check() {
+    sentence=$1
+    shift
+    if "$@" > /tmp/output 2>&1; then
+        echo "ok   $sentence"
+    else
+        failed=$((failed + 1))
+        echo "FAIL $sentence ($*)"
+        tail -n 12 /tmp/output | sed 's/^/     | /'
+    fi
+}
+not() { ! "$@"; }
+says() { pattern=$1; shift; "$@" < /dev/null 2>&1 | tee /tmp/said | grep -q -e "$pattern" || { cat /tmp/said; false; }; }
+counter() { ./ttls ctl stats | awk -v name="$1" '$1 == name { print $2 }'; }
+is() { value=$(counter "$1"); [ "$value" = "$2" ] || { echo "$1 is $value, not $2"; false; }; }
+eventually() { for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do "$@" && return; sleep 0.25; done; "$@"; }
+fetch() { curl -sS --max-time 200 --cacert /test/ca.pem --resolve one.example:443:127.0.0.1 --resolve one.example:8443:127.0.0.1 "$@"; }
+client() { { cat; sleep 1; } | timeout 20 openssl s_client -connect 127.0.0.1:443 -CAfile /test/ca.pem "$@"; }
+get() { printf 'GET /index.html HTTP/1.0\r\n\r\n' | client -quiet -servername one.example "$@" 2> /dev/null; }
+gives_page() { "$@" | grep -q 'plain server' ; }
+# A command that compares what curl fetches from there with the file of 100 MB.
+identical() { echo "curl -sS --max-time 200 --cacert /test/ca.pem --resolve one.example:443:127.0.0.1 $1 | cmp - /tmp/www/large"; }

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# TCP's other ways: IPv6, SYN cookies, Fast Open, many clients at a time, a network namespace that goes away. nginx runs.
+
+check "a page by IPv6" gives_page curl -sS --max-time 20 --cacert ca.pem --resolve 'one.example:443:[::1]' https://one.example/index.html
+
+statistic() {
+    awk -v name="$1" '$1 == "TcpExt:" { if (!n) { n = split($0, names) } else { split($0, values) } }
+        END { for (i = 1; i <= n; i++) if (names[i] == name) print values[i] }' /proc/net/netstat
+}
+echo 2 > /proc/sys/net/ipv4/tcp_syncookies
+before=$(statistic SyncookiesRecv)
+check "a page over a connection made of a SYN cookie" gives_page fetch https://one.example/index.html
+check "there was a cookie" [ "$(statistic SyncookiesRecv)" -gt "$before" ]
+echo 1 > /proc/sys/net/ipv4/tcp_syncookies
+
+echo 3 > /proc/sys/net/ipv4/tcp_fastopen
+for attempt in 1 2 3; do
+    check "with TCP Fast Open asked for, $attempt" gives_page fetch --tcp-fastopen https://one.example/index.html
+done
+echo 1 > /proc/sys/net/ipv4/tcp_fastopen
+
+ulimit -n 4096
+full=$(counter full)
+check "1,000 clients at a time complete 2,000 handshakes" ./ttls bench --name one.example --connections 1000 --count 2000 --seconds 200 --timeout 150 127.0.0.1:443
+check "all were made in the kernel" [ "$(counter full)" -ge $((full + 2000)) ]
+check "none is pending" eventually is pending 0
+
+# Everything of a namespace is its own, and goes with it, handshakes and all.
+cat > /tmp/namespace.sh <<'INNER'
+. ./lib.sh
+mount -t proc proc /proc
+ip link set lo up
+check "another namespace has no configuration" says "no configuration" ./ttls ctl list
+check "nor can a server there be put behind TLS" not ./ttls ctl run -- httpd -f -p 443 -h /tmp/www
+check "it takes one of its own" ./ttls ctl load --config ttls.toml
+./ttls ctl run -- httpd -f -p 443 -h /tmp/www &
+check "a server in it listens" eventually is listeners 1
+check "and answers" gives_page fetch https://one.example/index.html
+for n in 1 2 3 4 5 6 7 8; do
+    sleep 1000 | nc 127.0.0.1 443 &
+done
+check "silent clients are pending" eventually is pending 8
+exit $failed
+INNER
+# As the first process of its own PID namespace: with it, all of them end, and the network namespace is torn down.
+unshare -n -p -m -f sh /tmp/namespace.sh
+failed=$((failed + $?))
+check "this namespace still serves" gives_page fetch https://one.example/index.html
