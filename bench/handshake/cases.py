@@ -3,9 +3,9 @@
 
 from dataclasses import dataclass, field
 
-TERMINATING = ["ttls", "ttls-scalar", "nginx", "haproxy", "hitch", "rustls"]
+TERMINATING = ["ttls", "ttls-scalar", "nginx", "nginx-3.5", "haproxy", "hitch", "rustls"]
 # Answering themselves, then as terminators before a backend, then without TLS. HAProxy answers the small request itself.
-REQUESTS = ["ttls", "nginx", "rustls", "haproxy", "ttls-proxy", "nginx-proxy", "hitch", "nginx-plain"]
+REQUESTS = ["ttls", "nginx", "nginx-3.5", "rustls", "haproxy", "ttls-proxy", "nginx-proxy", "hitch", "nginx-plain"]
 
 
 # The server names that loads ask for.
@@ -49,12 +49,12 @@ THROUGHPUT = [
 ]
 
 IDLE_CONNECTIONS = 10_000
-IDLE_PEERS = ["ttls", "ttls-proxy", "nginx", "haproxy", "hitch", "rustls"]
+IDLE_PEERS = ["ttls", "ttls-proxy", "nginx", "nginx-3.5", "haproxy", "hitch", "rustls"]
 
 # Offered load in the latency cases, as a share of what the server's core can do in the first case.
 LATENCY_SHARES = [("latency-50", "at 50 % of its capacity", 0.5), ("latency-90", "at 90 % of its capacity", 0.9),
                   ("latency-300", "at 3 times its capacity", 3.0)]
-LATENCY_PEERS = ["ttls", "ttls-scalar", "nginx", "haproxy", "hitch", "rustls"]
+LATENCY_PEERS = TERMINATING
 
 # One connection after the other: what a batch engine must not make slower.
 LONE = "latency-lone"

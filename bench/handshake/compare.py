@@ -283,7 +283,7 @@ def table(result):
             continue
         best = {name: entry.get("per_cpu_s") for name, entry in rows}
         lines += ["", f"{case.title}  ({case.name})",
-                  f"  {'':14}{'per CPU-s':>11}{'min':>10}{'max':>10}{'/ nginx':>9}{'/ rustls':>9}{'us each':>10}{'system':>8}{'client us':>11}"]
+                  f"  {'':14}{'per CPU-s':>11}{'min':>10}{'max':>10}{'/ nginx':>9}{'/ nginx-3.5':>13}{'/ rustls':>9}{'us each':>10}{'system':>8}{'client us':>11}"]
         for name, entry in rows:
             if "cannot" in entry:
                 lines.append(f"  {name:14}cannot: {entry['cannot'].splitlines()[-1] if entry['cannot'] else ''}")
@@ -292,7 +292,7 @@ def table(result):
             scale = 1e-3 if case.unit == "GB" else 1
             lines.append(
                 f"  {name:14}{entry['per_cpu_s']:>11.{digits}f}{entry['min']:>10.{digits}f}{entry['max']:>10.{digits}f}"
-                f"{ratio(entry, best.get('nginx')):>9}{ratio(entry, best.get('rustls')):>9}"
+                f"{ratio(entry, best.get('nginx')):>9}{ratio(entry, best.get('nginx-3.5')):>13}{ratio(entry, best.get('rustls')):>9}"
                 f"{entry['cpu_us'] * scale:>10.1f}{(entry['system_share'] or 0) * 100:>7.0f}%{entry['client_cpu_us'] * scale:>11.1f}"
                 + (" (ms)" if case.unit == "GB" else ""))
     for name, title, _ in cases.LATENCY_SHARES:

@@ -89,7 +89,7 @@ def output(*command):
 class Nginx(Peer):
     name = "nginx"
     port = 21441
-    server = "ssl"
+    groups = "X25519:prime256v1"
 
     def listen(self):
         return f"listen 127.0.0.1:{self.port} ssl deferred backlog=4096;"
@@ -106,7 +106,7 @@ class Nginx(Peer):
     ssl_protocols TLSv1.2 TLSv1.3;
     ssl_ciphers {SUITES12};
     ssl_conf_command Ciphersuites {SUITES13};
-    ssl_ecdh_curve X25519:prime256v1;
+    ssl_ecdh_curve {self.groups};
     ssl_session_tickets on;
     ssl_session_cache off;"""
 
@@ -138,12 +138,28 @@ http {{
     }}
 }}
 """)
-        return ["nginx", "-e", f"{self.directory}/error.log", "-c", str(configuration)]
+        return [*self.program(), "-e", f"{self.directory}/error.log", "-c", str(configuration)]
+
+    def program(self):
+        return ["nginx"]
 
     def version(self):
-        found = output("nginx", "-V")
+        found = output(*self.program(), "-V")
         openssl = re.search(r"running with (OpenSSL \S+)", found) or re.search(r"built with (OpenSSL \S+)", found)
         return "{}, {}".format(re.search(r"nginx/\S+", found)[0], openssl[1])
+
+
+class Nginx35(Nginx):
+    """nginx with OpenSSL 3.5, of the next Debian: it runs from where it was unpacked, with that Debian's C library."""
+
+    name = "nginx-3.5"
+    port = 21450
+    groups = "X25519MLKEM768:X25519:prime256v1"
+
+    def program(self):
+        debian = os.environ["NEXT_DEBIAN"]
+        return [f"{debian}/usr/lib64/ld-linux-x86-64.so.2", "--library-path", f"{debian}/usr/lib/x86_64-linux-gnu",
+                f"{debian}/usr/sbin/nginx"]
 
 
 class NginxProxy(Nginx):
@@ -335,4 +351,4 @@ class TtlsProxy(Ttls):
     backend = bulk = f"127.0.0.1:{BACKEND_PORT}"
 
 
-ALL = [Ttls, TtlsScalar, TtlsProxy, Nginx, NginxProxy, NginxPlain, Haproxy, Hitch, Rustls]
+ALL = [Ttls, TtlsScalar, TtlsProxy, Nginx, Nginx35, NginxProxy, NginxPlain, Haproxy, Hitch, Rustls]

@@ -3,7 +3,7 @@
 
 import cases
 
-COLOURS = {"ttls": "#c2410c", "ttls-scalar": "#fdba74", "nginx": "#15803d", "haproxy": "#1d4ed8", "hitch": "#7c3aed",
+COLOURS = {"ttls": "#c2410c", "ttls-scalar": "#fdba74", "nginx": "#15803d", "nginx-3.5": "#86efac", "haproxy": "#1d4ed8", "hitch": "#7c3aed",
            "rustls": "#525252"}
 BAR, GAP, LEFT, WIDTH = 13, 18, 300, 900
 HEADING = 'font-size="15" font-weight="bold"'
