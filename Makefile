@@ -1,5 +1,5 @@
 # `make run` and `make test` are all most people need.
-.PHONY: help run test tools style build test-rust fuzz fuzz-smoke test-kernel audit audit-valgrind audit-timing bench-crypto bench-handshake
+.PHONY: help run test tools style build test-rust fuzz fuzz-smoke test-kernel deb test-deb audit audit-valgrind audit-timing bench-crypto bench-handshake
 
 help:
 	@echo "make run   build ttls and start its demo (ends with Ctrl-C)"
@@ -7,6 +7,8 @@ help:
 	@echo "make fuzz  each fuzzer for FUZZ_SECONDS (now $(FUZZ_SECONDS)) seconds; needs a nightly compiler"
 	@echo "make audit-valgrind audit-timing  whether time depends on secrets (docs/constant-time.md)"
 	@echo "make test-kernel  the kernel module, in QEMU, on stock Debian kernels"
+	@echo "make deb   Debian packages of the program and the kernel module, in target/deb"
+	@echo "make test-deb  the packages: builds, installs, tries and removes them on a copy of this machine (Debian 12, needs root)"
 	@echo "make bench-crypto  public-key operations beside aws-lc-rs and OpenSSL"
 	@echo "make bench-handshake  servers side by side: nginx, HAProxy, hitch, rustls"
 
@@ -56,6 +58,15 @@ audit-timing:
 test-kernel:
 	ci/install packages-kernel
 	kmod/test/run $(KERNELS)
+
+# Debian packages of the program and of the kernel module, for DKMS: target/deb/*.deb.
+deb:
+	ci/install packages-deb
+	packaging/deb
+
+# Lintian, and the packages installed, tried and removed on a copy of this machine that is gone afterwards. Needs root.
+test-deb: deb
+	packaging/test
 
 # Operations per second of one core beside aws-lc-rs and OpenSSL; about two minutes, ends with target/bench/crypto.json.
 bench-crypto:
