@@ -37,6 +37,45 @@ impl RecordBuffer {
     }
 }
 
+/// Bytes of a bulk buffer: eight of the longest records that are sent, and an answer.
+pub const BULK: usize = 8 * (16_384 + 64) + 256;
+
+/// Storage for what a long transfer sends at a time.
+pub struct BulkBuffer([u8; BULK]);
+
+impl BulkBuffer {
+    /// A zeroed buffer.
+    pub fn boxed() -> Box<Self> {
+        Box::new(Self([0; BULK]))
+    }
+}
+
+/// Storage for what is to be sent.
+pub enum SendBuffer {
+    /// As for everything else.
+    Record(Box<RecordBuffer>),
+    /// For a transfer that is under way: fewer and longer sends.
+    Bulk(Box<BulkBuffer>),
+}
+
+impl SendBuffer {
+    /// All of it.
+    pub const fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Record(buffer) => &buffer.0,
+            Self::Bulk(buffer) => &buffer.0,
+        }
+    }
+
+    /// All of it, to write to.
+    pub const fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Record(buffer) => &mut buffer.0,
+            Self::Bulk(buffer) => &mut buffer.0,
+        }
+    }
+}
+
 /// The settings as one worker uses them.
 pub struct Active {
     /// Shared by all workers.
@@ -92,6 +131,8 @@ pub struct Context {
     pub epoll: OwnedFd,
     /// Record buffers.
     pub buffers: Pool<RecordBuffer>,
+    /// Bulk buffers; when they are all taken, long transfers get on with record buffers.
+    pub bulk: Pool<BulkBuffer>,
     /// Handshakes.
     pub negotiations: Pool<Negotiation>,
     /// Established connections.

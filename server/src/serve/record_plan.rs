@@ -35,6 +35,11 @@ impl Plan {
         }
     }
 
+    /// Whether a long transfer is under way at `clock`.
+    pub const fn is_warm(&self, clock: u64) -> bool {
+        self.in_a_row >= WARM && clock.saturating_sub(self.last) <= IDLE
+    }
+
     /// So many bytes were sent.
     pub const fn sent(&mut self, bytes: usize, clock: u64) {
         self.in_a_row = self.in_a_row.saturating_add(bytes);
@@ -53,8 +58,10 @@ mod tests {
         let size = |plan: &mut Plan, clock| plan.record_size(clock, 22, || Some(path));
         assert_eq!(size(&mut plan, 5000), SMALL);
         plan.sent(WARM - 1, 5000);
+        assert!(!plan.is_warm(5000));
         assert_eq!(size(&mut plan, 5001), 4000 - 22);
         plan.sent(1, 5001);
+        assert!(plan.is_warm(5001 + IDLE) && !plan.is_warm(5002 + IDLE));
         assert_eq!(size(&mut plan, 5001 + IDLE), LARGE);
         assert_eq!(size(&mut plan, 5002 + IDLE), SMALL);
     }

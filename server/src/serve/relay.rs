@@ -9,7 +9,7 @@
 //! A buffer is held only while it has bytes in it. A direction that can not get rid of its bytes stops
 //! reading: that is all the backpressure there is, and it bounds the memory.
 
-use super::context::{BUFFER, Context, Fate, RecordBuffer};
+use super::context::{BUFFER, Context, Fate, RecordBuffer, SendBuffer};
 use super::negotiation::Completed;
 use super::outcome::Outcome;
 use super::page::Builtin;
@@ -23,8 +23,10 @@ use ttls::{Inbound, Opened, Outbound, Session, Traffic, Window};
 
 /// Room that answers of the TLS layer (KeyUpdate, alerts, close_notify) need in the send buffer.
 const ROOM_FOR_ANSWERS: usize = 256;
-/// Records of both directions in one turn, before others have theirs.
+/// Steps in both directions in one turn, before others have theirs.
 const TURN: usize = 32;
+/// The same in bytes of plaintext.
+const TURN_BYTES: u64 = 512 << 10;
 /// Steps up for one down with a built-in backend: open, hand over, open, take note of the end.
 const BUILTIN_UPS: usize = 4;
 /// Most records sealed from one read.
@@ -78,7 +80,7 @@ struct Up {
 /// From the backend to the client.
 #[derive(Default)]
 struct Down {
-    buffer: Option<Box<RecordBuffer>>,
+    buffer: Option<SendBuffer>,
     /// Bytes still to be sent.
     unsent: Range<usize>,
     /// The backend has sent everything.
@@ -87,6 +89,30 @@ struct Down {
     notified: bool,
     /// FIN is sent.
     shut: bool,
+}
+
+impl Down {
+    fn has_room(&self) -> bool {
+        self.buffer.as_ref().is_none_or(|buffer| buffer.bytes().len() - self.unsent.end >= ROOM_FOR_ANSWERS)
+    }
+
+    /// Takes a bulk buffer, if one is free; nothing is unsent.
+    fn widen(&mut self, cx: &mut Context) {
+        if !matches!(self.buffer, Some(SendBuffer::Bulk(_)))
+            && let Some(bulk) = cx.bulk.take()
+        {
+            self.give_back(cx);
+            self.buffer = Some(SendBuffer::Bulk(bulk));
+        }
+    }
+
+    fn give_back(&mut self, cx: &mut Context) {
+        match self.buffer.take() {
+            Some(SendBuffer::Record(buffer)) => cx.buffers.put(buffer),
+            Some(SendBuffer::Bulk(buffer)) => cx.bulk.put(buffer),
+            None => {}
+        }
+    }
 }
 
 /// Why a direction stops.
@@ -102,7 +128,7 @@ impl Relay {
     pub fn new(completed: Completed, backend: Backend, handshake_ms: u64) -> Self {
         let Completed { established, received, window, unsent, verifier } = completed;
         let (buffer, unsent) = match unsent {
-            Some((buffer, len)) => (Some(buffer), 0..len),
+            Some((buffer, len)) => (Some(SendBuffer::Record(buffer)), 0..len),
             None => (None, 0..0),
         };
         Self {
@@ -122,6 +148,7 @@ impl Relay {
     /// Moves bytes both ways as far as they go.
     pub fn turn(&mut self, cx: &mut Context, client: &mut Socket) -> Fate {
         let mut starved = false;
+        let before = self.bytes_in + self.bytes_out;
         for _ in 0..TURN {
             let mut moved = false;
             // A built-in backend answers at once: its response joins the tickets that may wait, in one send.
@@ -148,6 +175,9 @@ impl Relay {
             if !moved {
                 self.give_back(cx);
                 return if starved { Fate::Starved } else { Fate::Wait };
+            }
+            if self.bytes_in + self.bytes_out - before >= TURN_BYTES {
+                break;
             }
         }
         Fate::Again
@@ -231,7 +261,7 @@ impl Relay {
     /// Opens the next record. `None` if more bytes are needed.
     fn open(&mut self, cx: &mut Context) -> Result<Option<bool>, Stop> {
         let Some(buffer) = &mut self.up.buffer else { return Ok(None) };
-        if self.down.buffer.is_some() && BUFFER - self.down.unsent.end < ROOM_FOR_ANSWERS {
+        if !self.down.has_room() {
             // An answer might not fit: what is in the way goes first.
             return Ok(Some(false));
         }
@@ -308,14 +338,14 @@ impl Relay {
             // Tickets wait in the buffer; the first response joins them.
             moved |= self.fill(cx, client)?;
         }
-        if self.down.closed && !self.down.notified && self.down.unsent.is_empty() | self.has_room() {
+        if self.down.closed && !self.down.notified && self.down.unsent.is_empty() | self.down.has_room() {
             self.notify(cx)?;
             moved = true;
         }
         if !self.down.unsent.is_empty()
             && let Some(buffer) = &self.down.buffer
         {
-            let bytes = &buffer.0[self.down.unsent.clone()];
+            let bytes = &buffer.bytes()[self.down.unsent.clone()];
             match if self.down.notified { client.send_last(bytes) } else { client.send(bytes) } {
                 Moved::Bytes(count) => {
                     self.down.unsent.start += count;
@@ -341,10 +371,6 @@ impl Relay {
         Ok(moved)
     }
 
-    fn has_room(&self) -> bool {
-        BUFFER - self.down.unsent.end >= ROOM_FOR_ANSWERS
-    }
-
     /// Reads from the backend into as many records as planned and seals them where they lie.
     fn fill(&mut self, cx: &mut Context, client: &Socket) -> Result<bool, Stop> {
         let ready = match &self.backend {
@@ -362,13 +388,18 @@ impl Relay {
                 .map_err(|e| Stop::End(Outcome::Tls(e)))?;
             self.append(cx, &message[..len])?;
         }
+        if self.down.unsent.is_empty() && self.plan.is_warm(cx.clock) {
+            self.down.widen(cx);
+        }
         if self.down.buffer.is_none() {
-            self.down.buffer = cx.buffers.take();
+            self.down.buffer = cx.buffers.take().map(SendBuffer::Record);
         }
         let Some(buffer) = &mut self.down.buffer else { return Err(Stop::Starved) };
         let (headroom, overhead) = (self.traffic.headroom(), self.traffic.overhead());
         let start = self.down.unsent.end;
-        let space = &mut buffer.0[start..BUFFER - ROOM_FOR_ANSWERS];
+        let buffer = buffer.bytes_mut();
+        let end = buffer.len() - ROOM_FOR_ANSWERS;
+        let space = &mut buffer[start..end];
         if space.len() <= overhead {
             return Ok(false);
         }
@@ -424,12 +455,12 @@ impl Relay {
     /// Adds sealed bytes to what is to be sent.
     fn append(&mut self, cx: &mut Context, bytes: &[u8]) -> Result<(), Stop> {
         if self.down.buffer.is_none() {
-            self.down.buffer = cx.buffers.take();
+            self.down.buffer = cx.buffers.take().map(SendBuffer::Record);
             self.down.unsent = 0..0;
         }
         let Some(buffer) = &mut self.down.buffer else { return Err(Stop::End(Outcome::NoBuffer)) };
         let end = self.down.unsent.end;
-        let Some(space) = buffer.0.get_mut(end..end + bytes.len()) else {
+        let Some(space) = buffer.bytes_mut().get_mut(end..end + bytes.len()) else {
             return Err(Stop::End(Outcome::NoBuffer));
         };
         space.copy_from_slice(bytes);
@@ -489,7 +520,7 @@ impl Relay {
         if let Some(buffer) = &self.down.buffer
             && !self.down.unsent.is_empty()
         {
-            let _ = client.send(&buffer.0[self.down.unsent.clone()]);
+            let _ = client.send(&buffer.bytes()[self.down.unsent.clone()]);
         }
     }
 
@@ -507,17 +538,16 @@ impl Relay {
             self.up.window = Window::default();
             cx.buffers.put(buffer);
         }
-        if self.down.unsent.is_empty()
-            && let Some(buffer) = self.down.buffer.take()
-        {
-            cx.buffers.put(buffer);
+        if self.down.unsent.is_empty() {
+            self.down.give_back(cx);
         }
     }
 
     /// Gives back all buffers.
     pub fn release(&mut self, cx: &mut Context) {
-        for buffer in [self.up.buffer.take(), self.down.buffer.take()].into_iter().flatten() {
+        if let Some(buffer) = self.up.buffer.take() {
             cx.buffers.put(buffer);
         }
+        self.down.give_back(cx);
     }
 }

@@ -5,7 +5,7 @@
 //! handshakes, computing their public-key work together; write what that made; log; again.
 
 use super::connection::{Connection, Side, of_token};
-use super::context::{Active, BUFFER, Context, Fate, RecordBuffer, Shared};
+use super::context::{Active, BUFFER, BULK, BulkBuffer, Context, Fate, RecordBuffer, Shared};
 use super::jobs::{BATCH, Jobs};
 use super::listener;
 use super::log::{Log, Sink};
@@ -39,6 +39,8 @@ const EVENTS: usize = 512;
 const ACCEPTS: usize = 64;
 /// Boxes of each kind that stay ready.
 const READY: usize = 256;
+/// The same of bulk buffers.
+const READY_BULK: usize = 4;
 /// Milliseconds for which a retired listening socket waits for clients half-way through TCP's handshake.
 const RETIREMENT: u64 = 500;
 /// Milliseconds without accepting when the process has no descriptors left.
@@ -163,7 +165,10 @@ impl Worker {
         // SO_REUSEPORT spreads connections unevenly: each worker may hold them all, the shared count decides.
         let limit = settings.limits.connections;
         let half_open_limit = settings.limits.half_open.div_ceil(workers);
-        let buffers = (settings.limits.buffer_memory.0 / BUFFER / workers).max(16);
+        // A quarter of the memory for bulk buffers.
+        let memory = settings.limits.buffer_memory.0 / workers;
+        let bulk = memory / 4 / BULK;
+        let buffers = ((memory - bulk * BULK) / BUFFER).max(16);
         let capacity = u32::try_from(limit).unwrap_or(u32::MAX >> 1);
         let log = Log::new(sink, settings.log.format, settings.log.errors_per_second);
         let mut worker = Self {
@@ -172,6 +177,7 @@ impl Worker {
             cx: Context {
                 epoll,
                 buffers: Pool::new(buffers, READY, RecordBuffer::boxed),
+                bulk: Pool::new(bulk, READY_BULK, BulkBuffer::boxed),
                 negotiations: Pool::new(limit, READY, Box::<Negotiation>::default),
                 relays: Pool::new(limit, READY, || Box::new(None)),
                 random: Buffered::default(),
