@@ -145,7 +145,7 @@ fn power<const K: usize, const F: usize>(
     // message/R, then twice times R.
     let mut reduced = [ZERO; K];
     wide[..F].copy_from_slice(message);
-    prime.reduce(t, &mut reduced, wide);
+    prime.reduce(t, &mut reduced, wide, |_| {});
     prime.multiply(t, &mut reduced, &prime.r2, wide);
     prime.multiply(t, &mut reduced, &prime.r2, wide);
 
@@ -175,7 +175,7 @@ fn power<const K: usize, const F: usize>(
     // Primes have 256 bits for each K.
     let top = 256 * K / WINDOW - 1;
     let mut result = [ZERO; K];
-    select(t, &mut result, table, digit(t, &half.d, top), 0..K);
+    select(t, &mut result, table, &choices(t, digit(t, &half.d, top)), 0..5 * K);
     let mut factor = [ZERO; K];
     for window in (0..top).rev() {
         let mut digit = digit(t, &half.d, window);
@@ -183,10 +183,14 @@ fn power<const K: usize, const F: usize>(
             // d − 1
             digit = digit & t.splat(!1);
         }
+        let chosen = choices(t, digit);
         for i in 0..WINDOW {
-            // Looking up loads, squaring multiplies: in turns, the CPU does both at once.
-            select(t, &mut factor, table, digit, i * K / WINDOW..(i + 1) * K / WINDOW);
-            prime.square(t, &mut result, wide);
+            // Looking up loads, squaring multiplies: mixed, the CPU does both at once.
+            prime.square_beside(t, &mut result, wide, |row| {
+                let (part, parts) = (i * K + row, WINDOW * K);
+                let limbs = 5 * K * part / parts..5 * K * (part + 1) / parts;
+                select(t, &mut factor, table, &chosen, limbs);
+            });
         }
         prime.multiply(t, &mut result, &factor, wide);
     }
@@ -205,27 +209,32 @@ fn digit<const K: usize>(t: Ifma, exponent: &[Group; K], index: usize) -> V {
     t.load(&limb.0).bits_from(t.zero(), shift, t) & t.splat(ENTRIES as u64 - 1)
 }
 
-/// Some groups of the entry that `digit` names, in each lane, reading those of all entries.
+/// For each entry of a table, the lanes that want it.
+#[inline(always)]
+fn choices(t: Ifma, digit: V) -> [Mask; ENTRIES] {
+    let mut chosen = [Mask::NONE; ENTRIES];
+    for (value, mask) in (0_u64..).zip(&mut chosen) {
+        *mask = digit.equals(t.splat(value));
+    }
+    chosen
+}
+
+/// Some limbs of the entry that each lane chose, reading those of all entries.
 #[inline(always)]
 fn select<const K: usize>(
     t: Ifma,
-    chosen: &mut [Group; K],
+    out: &mut [Group; K],
     table: &[[Group; K]; ENTRIES],
-    digit: V,
-    groups: Range<usize>,
+    chosen: &[Mask; ENTRIES],
+    limbs: Range<usize>,
 ) {
-    let mut here = [Mask::NONE; ENTRIES];
-    for (value, mask) in (0_u64..).zip(&mut here) {
-        *mask = digit.equals(t.splat(value));
-    }
-    for i in groups {
-        let mut group = load(t, &table[0][i]);
+    for limb in limbs {
+        let (i, j) = (limb / 5, limb % 5);
+        let mut value = t.load(&table[0][i][j].0);
         for entry in 1..ENTRIES {
-            for j in 0..5 {
-                group[j] = group[j].select(here[entry], table[entry][i][j].load_whole(t));
-            }
+            value = value.select(chosen[entry], table[entry][i][j].load_whole(t));
         }
-        store(group, &mut chosen[i]);
+        value.store(&mut out[i][j]);
     }
 }
 
@@ -368,17 +377,23 @@ impl<const K: usize> Modulus<K> {
         // SAFETY: the token proves the features.
         unsafe {
             product(t, wide, a, b);
-            self.reduce(t, a, wide);
+            self.reduce(t, a, wide, |_| {});
         }
     }
 
     /// a ← a²/R
     #[inline(always)]
     fn square(&self, t: Ifma, a: &mut [Group; K], wide: &mut [Group]) {
+        self.square_beside(t, a, wide, |_| {});
+    }
+
+    /// The same, and runs `beside` with 0 to K − 1 while the multiplier works.
+    #[inline(always)]
+    fn square_beside(&self, t: Ifma, a: &mut [Group; K], wide: &mut [Group], beside: impl FnMut(usize)) {
         // SAFETY: the token proves the features.
         unsafe {
             product_with_itself(t, wide, a);
-            self.reduce(t, a, wide);
+            self.reduce(t, a, wide, beside);
         }
     }
 
@@ -389,7 +404,7 @@ impl<const K: usize> Modulus<K> {
         wide[K..2 * K].fill(ZERO);
         // SAFETY: the token proves the features.
         unsafe {
-            self.reduce(t, a, wide);
+            self.reduce(t, a, wide, |_| {});
             self.reduce_once(t, a);
         }
     }
@@ -399,7 +414,7 @@ impl<const K: usize> Modulus<K> {
     /// A row adds the multiple of m that clears five columns. Finding it is a chain of dependent products, as long
     /// as the row's first tile; the next row's runs beside the third tile of this one.
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
-    fn reduce(&self, t: Ifma, out: &mut [Group; K], wide: &mut [Group]) {
+    fn reduce(&self, t: Ifma, out: &mut [Group; K], wide: &mut [Group], mut beside: impl FnMut(usize)) {
         let mut low = load(t, &wide[0]);
         let mut high = load(t, &wide[1]);
         let mut q = self.clear(t, &mut low, &mut high, |_, _| {});
@@ -436,6 +451,7 @@ impl<const K: usize> Modulus<K> {
             }
             store(rest, &mut wide[i + K]);
             low = next;
+            beside(i);
         }
         store(low, &mut wide[K + 1]);
         let mask = t.splat(MASK52);
