@@ -3,7 +3,7 @@
 
 help:
 	@echo "make run   build ttls and start its demo (ends with Ctrl-C)"
-	@echo "make test  everything: style, unit tests, real clients, bad input, floods, a taste of the fuzzers"
+	@echo "make test  everything: style, unit tests, real clients, bad input, floods, the kernel module in QEMU, a taste of the fuzzers"
 	@echo "make fuzz  each fuzzer for FUZZ_SECONDS (now $(FUZZ_SECONDS)) seconds; needs a nightly compiler"
 	@echo "make audit-valgrind audit-timing  whether time depends on secrets (docs/constant-time.md)"
 	@echo "make test-kernel  the kernel module, in QEMU, on stock Debian kernels"
@@ -15,7 +15,7 @@ help:
 run:
 	cargo run --release --bin ttls -- serve --demo
 
-test: tools style build test-rust audit fuzz-smoke
+test: tools style build test-rust test-kernel audit fuzz-smoke
 
 # Debian packages that the tests use and this machine lacks.
 tools:
@@ -54,7 +54,7 @@ audit-timing:
 	cargo run --release -p ttls-crypto --example timing
 
 # Builds ttls.ko for stock Debian kernels and tests it in QEMU: about ten minutes the first time, five later.
-# Not part of `make test`. KERNELS=6.1 tests one of them.
+# KERNELS=6.1 tests one of them.
 test-kernel:
 	ci/install packages-kernel
 	kmod/test/run $(KERNELS)
