@@ -15,6 +15,7 @@ pub mod mlkem;
 pub mod p256;
 pub mod rsa;
 pub mod secret;
+pub mod self_test;
 pub mod sign;
 pub mod x25519;
 

@@ -91,13 +91,6 @@ int ttls_core_init(void)
 			return -ENOMEM;
 		}
 	}
-	failed = ttls_call(TTLS_SELF_TEST, NULL);
-	if (failed) {
-		pr_err("ttls: self-test %d failed: this CPU computes wrong results, the module is not loaded\n",
-		       failed);
-		ttls_core_exit();
-		return -EIO;
-	}
 	rehearsal = true;
 	failed = ttls_call(TTLS_PANIC, (void *)4);
 	rehearsal = false;

@@ -17,7 +17,7 @@
 #define TTLS_INPUT		(2048 + 5 + 16384 + 256)
 
 enum ttls_door {
-	TTLS_SELF_TEST,		/* NULL; returns the number of the failed test */
+	TTLS_SELF_TEST,		/* ttls_worker_size bytes, begun; returns the number of the failed test */
 	TTLS_MEASURE,		/* struct ttls_configuration: sets memory_size */
 	TTLS_BUILD,		/* struct ttls_configuration: sets site; returns a ttls_refusal */
 	TTLS_ADVANCE,		/* struct ttls_advance, alone on its site */

@@ -148,24 +148,39 @@ void ttls_worker_exit(void)
 	}
 }
 
+static int begin(struct ttls_worker *worker)
+{
+	int err;
+
+	init_llist_head(&worker->queue);
+	INIT_WORK(&worker->work, work);
+	worker->core = vmalloc(ttls_worker_size);
+	worker->flights = vmalloc(TTLS_BATCH * TTLS_FLIGHT);
+	if (!worker->core || !worker->flights)
+		return -ENOMEM;
+	err = ttls_call(TTLS_BEGIN, worker->core);
+	if (!err)
+		err = ttls_call(TTLS_SELF_TEST, worker->core);
+	if (!err)
+		return 0;
+	pr_err("ttls: self-test %d failed: this CPU computes wrong results, the module is not loaded\n", err);
+	return -EIO;
+}
+
 int ttls_worker_init(void)
 {
-	int cpu;
+	int cpu, err = 0;
 
 	for_each_possible_cpu(cpu) {
-		struct ttls_worker *worker = per_cpu_ptr(&ttls_workers, cpu);
-
-		init_llist_head(&worker->queue);
-		INIT_WORK(&worker->work, work);
-		worker->core = vmalloc(ttls_worker_size);
-		worker->flights = vmalloc(TTLS_BATCH * TTLS_FLIGHT);
-		if (!worker->core || !worker->flights || ttls_call(TTLS_BEGIN, worker->core))
+		err = begin(per_cpu_ptr(&ttls_workers, cpu));
+		if (err)
 			goto fail;
 	}
 	worker_wq = alloc_workqueue("ttls_worker", WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
 	if (worker_wq)
 		return 0;
+	err = -ENOMEM;
 fail:
 	ttls_worker_exit();
-	return -ENOMEM;
+	return err;
 }

@@ -48,7 +48,7 @@ pub unsafe extern "C" fn ttls_dispatch(call: *mut Call) {
     // SAFETY: promised by the caller: the argument is of the door's type.
     call.result = unsafe {
         match Door::from_number(call.door) {
-            Some(Door::SelfTest) => self_test::run(),
+            Some(Door::SelfTest) => self_test::run(call.argument.cast()),
             Some(Door::Measure) => site::measure(&mut *call.argument.cast::<Configuration>()),
             Some(Door::Build) => site::build(&mut *call.argument.cast::<Configuration>()),
             Some(Door::Advance) => site::advance(&mut *call.argument.cast::<Advance>()),

@@ -26,6 +26,15 @@ pub struct Worker {
     items: [MaybeUninit<Item<'static>>; BATCH],
 }
 
+impl Worker {
+    /// # Safety
+    /// [`init`] made the worker.
+    pub unsafe fn engine(&mut self) -> &mut Engine {
+        // SAFETY: `init` wrote it.
+        unsafe { self.engine.assume_init_mut() }
+    }
+}
+
 /// Makes memory a worker.
 ///
 /// # Safety
