@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * A connection from its SYN's acknowledgement to the accept queue. Until it is accepted it has no struct
+ * A connection from the end of TCP's handshake to the accept queue. Until it is accepted it has no struct
  * socket, so nothing here may need one.
  */
 #include <linux/module.h>
@@ -135,6 +135,14 @@ static void child_end(struct ttls_child *child)
 	spin_unlock_bh(&child->listener->lock);
 }
 
+/* Ends a child that reads nothing more. The socket's lock is held. */
+static void give_up(struct ttls_child *child, enum ttls_counter reason)
+{
+	child->state = TTLS_ENDING;
+	ttls_count(child->space, reason, 1);
+	child_end(child);
+}
+
 static void timed_out(struct timer_list *timer)
 {
 	struct ttls_child *child = container_of(timer, struct ttls_child, timer);
@@ -202,7 +210,7 @@ static void finish(struct ttls_child *child)
 		sock_put(sk);
 	} else {
 		/* Back to where its end looks for it. */
-		child->state = TTLS_RECEIVING;
+		child->state = TTLS_ENDING;
 		ttls_count(child->space, TTLS_N_PENDING, 1);
 		spin_lock_bh(&child->listener->lock);
 		list_add(&child->node, &child->listener->pending);
@@ -213,29 +221,39 @@ static void finish(struct ttls_child *child)
 	sock_put(sk);
 }
 
+/*
+ * Where tcp_sendmsg_locked() without memory notes that it would wait, even if it must not: in the struct socket,
+ * which no child has.
+ */
+static struct socket_alloc nowhere;
+
 static bool send_flight(struct sock *sk, u8 *data, u32 len)
 {
 	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
 	struct kvec vec = { data, len };
+	int sent;
 
-	/* tcp_sendmsg_locked() would wait for space by way of the struct socket that is not there. */
 	if (sk_stream_wspace(sk) < (int)len)
 		return false;
 	iov_iter_kvec(&msg.msg_iter, 1 /* WRITE, ITER_SOURCE */, &vec, 1, len);
-	return tcp_sendmsg_locked(sk, &msg, len) == (int)len;
+	sk_set_socket(sk, &nowhere.socket);
+	rcu_assign_pointer(sk->sk_wq, &nowhere.socket.wq);
+	sent = tcp_sendmsg_locked(sk, &msg, len);
+	RCU_INIT_POINTER(sk->sk_wq, NULL);
+	sk_set_socket(sk, NULL);
+	return sent == (int)len;
 }
 
 /* Does what a turn asks for. The socket's lock is held, softirqs are off. */
 void ttls_child_apply(struct ttls_child *child, struct ttls_turn *turn, int result)
 {
 	if (result) {
-		ttls_count(child->space, TTLS_N_CONTAINED, 1);
-		child_end(child);
+		give_up(child, TTLS_N_CONTAINED);
 		return;
 	}
-	if (turn->output_len && turn->step != TTLS_STEP_WORK && !send_flight(child->sk, turn->output, turn->output_len)) {
-		ttls_count(child->space, TTLS_N_CLOSED, 1);
-		child_end(child);
+	if (turn->output_len && turn->step != TTLS_STEP_WORK &&
+	    !send_flight(child->sk, turn->output, turn->output_len)) {
+		give_up(child, TTLS_N_CLOSED);
 		return;
 	}
 	switch (turn->step) {
@@ -249,10 +267,7 @@ void ttls_child_apply(struct ttls_child *child, struct ttls_turn *turn, int resu
 		finish(child);
 		break;
 	default:
-		ttls_count(child->space, TTLS_N_FAILED_PEER + min(turn->culprit, 2u), 1);
-		/* Nothing more is read. */
-		child->state = TTLS_ENDING;
-		child_end(child);
+		give_up(child, TTLS_N_FAILED_PEER + min(turn->culprit, 2u));
 	}
 }
 
@@ -326,11 +341,8 @@ void ttls_child_progress(struct ttls_child *child)
 		int result;
 
 		if (!turn.input_len) {
-			if (sk->sk_shutdown & RCV_SHUTDOWN || sk->sk_state == TCP_CLOSE) {
-				child->state = TTLS_ENDING;
-				ttls_count(child->space, TTLS_N_CLOSED, 1);
-				child_end(child);
-			}
+			if (sk->sk_shutdown & RCV_SHUTDOWN || sk->sk_state == TCP_CLOSE)
+				give_up(child, TTLS_N_CLOSED);
 			return;
 		}
 		if (!irq_fpu_usable()) {
@@ -338,7 +350,7 @@ void ttls_child_progress(struct ttls_child *child)
 			return;
 		}
 		if (tcp_read_sock(sk, &desc, copy_record) != turn.input_len) {
-			child_end(child);
+			give_up(child, TTLS_N_CLOSED);
 			return;
 		}
 		read_lock(&ttls_ticket_lock);
@@ -369,15 +381,13 @@ static void child_state_change(struct sock *sk)
 {
 	struct ttls_child *child = ttls_child_of(sk);
 
-	if (!child || child->state >= TTLS_DONE)
+	if (!child || child->state >= TTLS_ENDING)
 		return;
-	if (sk->sk_state == TCP_CLOSE) {
-		ttls_count(child->space, TTLS_N_CLOSED, 1);
-		child_end(child);
-	} else {
+	if (sk->sk_state == TCP_CLOSE)
+		give_up(child, TTLS_N_CLOSED);
+	else
 		/* A FIN may come with the last flight. */
 		child_data_ready(sk);
-	}
 }
 
 /* A context without a socket yet. */
@@ -443,6 +453,7 @@ int ttls_child_init(void)
 {
 	int cpu;
 
+	init_waitqueue_head(&nowhere.socket.wq.wait);
 	ttls_children = kmem_cache_create("ttls_child", sizeof(struct ttls_child) + ttls_connection_size, 0,
 					  SLAB_HWCACHE_ALIGN, NULL);
 	if (!ttls_children)

@@ -334,23 +334,32 @@ static int hand_over(struct socket *sock, struct ttls_child *child)
 	struct ttls_socket *socket;
 	int err;
 
+	/* First, so that lack of memory leaves no receiving kTLS behind. */
+	socket = kzalloc(sizeof(*socket), GFP_KERNEL_ACCOUNT);
+	if (!socket)
+		return -ENOMEM;
+	socket->info = established->info;
 	err = sk->sk_prot->setsockopt(sk, SOL_TCP, TCP_ULP, KERNEL_SOCKPTR("tls"), 4);
 	if (!err)
 		err = install(sk, TLS_TX, version, &established->send);
 	if (!err)
 		err = install(sk, TLS_RX, version, &established->receive);
-	if (err)
+	if (err) {
+		/* Ciphertext must not be read as what the client said. */
+		lock_sock(sk);
+		tcp_disconnect(sk, 0);
+		release_sock(sk);
+		kfree(socket);
 		return err;
-	socket = kzalloc(sizeof(*socket), GFP_KERNEL_ACCOUNT);
-	if (!socket)
-		return -ENOMEM;
-	socket->info = established->info;
+	}
 	kref_get(&child->space->ref);
 	socket->space = child->space;
 	lock_sock(sk);
 	err = wrap(sock, socket);
 	release_sock(sk);
 	if (err) {
+		/* The receive queue is kTLS's now: it stays. */
+		tcp_abort(sk, ECONNABORTED);
 		ttls_space_put(socket->space);
 		kfree(socket);
 		return err;
@@ -457,10 +466,6 @@ int ttls_socket_take(struct socket *sock)
 	ttls_child_put(child);
 	if (!err)
 		return 0;
-	/* Not to be used in plain text. */
-	lock_sock(sk);
-	tcp_base[family]->disconnect(sk, 0);
-	release_sock(sk);
 	/* The listener, or the caller's ULP operations, keep the module in memory. */
 	module_put(THIS_MODULE);
 	module_put(THIS_MODULE);
