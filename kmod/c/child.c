@@ -5,6 +5,7 @@
  */
 #include <linux/module.h>
 #include <linux/percpu.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 #include <asm/fpu/api.h>
@@ -390,11 +391,23 @@ static void child_state_change(struct sock *sk)
 		child_data_ready(sk);
 }
 
+/* Who pays for a listener's contexts: whoever made it, not the process that a softirq interrupts. */
+static struct mem_cgroup *memcg_of(struct sock *sk)
+{
+#ifdef CONFIG_MEMCG
+	return sk->sk_memcg;
+#else
+	return NULL;
+#endif
+}
+
 /* A context without a socket yet. */
 struct ttls_child *ttls_child_new(struct ttls_listener *listener, struct ttls_site *site)
 {
-	struct ttls_child *child = kmem_cache_zalloc(ttls_children, GFP_ATOMIC);
+	struct mem_cgroup *before = set_active_memcg(memcg_of(listener->sk));
+	struct ttls_child *child = kmem_cache_zalloc(ttls_children, GFP_ATOMIC | __GFP_ACCOUNT);
 
+	set_active_memcg(before);
 	if (!child)
 		return NULL;
 	kref_init(&child->ref);

@@ -19,11 +19,32 @@ for attempt in 1 2 3; do
 done
 echo 1 > /proc/sys/net/ipv4/tcp_fastopen
 
+check "a configuration with more patience" ./ttls ctl load --config patient.toml
 ulimit -n 4096
 full=$(counter full)
 check "1,000 clients at a time complete 2,000 handshakes" ./ttls bench --name one.example --connections 1000 --count 2000 --seconds 200 --timeout 150 127.0.0.1:443
 check "all were made in the kernel" [ "$(counter full)" -ge $((full + 2000)) ]
 check "none is pending" eventually is pending 0
+
+# Who is charged: the cgroup of the server, not of the process that a packet happens to interrupt.
+mkdir /tmp/cgroup
+mount -t cgroup2 cgroup /tmp/cgroup
+echo +memory > /tmp/cgroup/cgroup.subtree_control
+mkdir /tmp/cgroup/server
+sh -c 'echo $$ > /tmp/cgroup/server/cgroup.procs; exec ./ttls ctl run -- httpd -f -p 8443 -h /tmp/www' &
+server=$!
+check "a server in a memory cgroup listens" eventually is listeners 3
+slab() { awk '$1 == "slab_unreclaimable" { print $2 }' /tmp/cgroup/server/memory.stat; }
+before=$(slab)
+charged() { [ "$(slab)" -ge $((before + $1)) ] || { echo "$before bytes before, $(slab) now"; false; }; }
+for n in $(seq 40); do
+    sleep 1000 | nc 127.0.0.1 8443 &
+done
+check "silent clients of it are pending" eventually is pending 40
+check "it is charged for their 40 contexts" eventually charged 200000
+killall -q httpd sleep nc
+wait $server 2> /dev/null
+check "they go with it" eventually is pending 0
 
 # Everything of a namespace is its own, and goes with it, handshakes and all.
 cat > /tmp/namespace.sh <<'INNER'
@@ -32,7 +53,7 @@ mount -t proc proc /proc
 ip link set lo up
 check "another namespace has no configuration" says "no configuration" ./ttls ctl list
 check "nor can a server there be put behind TLS" not ./ttls ctl run -- httpd -f -p 443 -h /tmp/www
-check "it takes one of its own" ./ttls ctl load --config ttls.toml
+check "it takes one of its own" ./ttls ctl load --config patient.toml
 ./ttls ctl run -- httpd -f -p 443 -h /tmp/www &
 check "a server in it listens" eventually is listeners 1
 check "and answers" gives_page fetch https://one.example/index.html
@@ -46,3 +67,4 @@ INNER
 unshare -n -p -m -f sh /tmp/namespace.sh
 failed=$((failed + $?))
 check "this namespace still serves" gives_page fetch https://one.example/index.html
+check "back to less patience" ./ttls ctl load --config ttls.toml
