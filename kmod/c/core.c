@@ -21,10 +21,6 @@ static DEFINE_PER_CPU(u8 *, ttls_stack);
 /* While the module loads, it makes a panic itself. */
 static bool rehearsal;
 
-void ttls_enter(struct ttls_call *call, void *top);
-void ttls_random(u8 *out, size_t len);
-void __noreturn ttls_panicked(const u8 *file, size_t len, u32 line);
-
 static void *stack_top(void)
 {
 	return this_cpu_read(ttls_stack) + TTLS_STACK - 16;
@@ -62,6 +58,7 @@ void __noreturn ttls_panicked(const u8 *file, size_t len, u32 line)
 	asm volatile("movq %0, %%rsp\n\tjmp ttls_leave" : : "r" (top) : "memory");
 	unreachable();
 }
+
 STACK_FRAME_NON_STANDARD(ttls_panicked);
 
 void ttls_core_exit(void)

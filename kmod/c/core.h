@@ -117,6 +117,13 @@ struct ttls_run {
 	size_t count;
 };
 
+/* What Rust calls. */
+void ttls_random(u8 *out, size_t len);
+void __noreturn ttls_panicked(const u8 *file, size_t len, u32 line);
+
+/* enter.S: runs the call on the stack that ends at top. */
+void ttls_enter(struct ttls_call *call, void *top);
+
 extern const size_t ttls_connection_size, ttls_worker_size, ttls_layout[4];
 
 int ttls_core_init(void);

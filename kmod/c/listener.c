@@ -10,14 +10,6 @@
 #include <net/inet_common.h>
 #include "ttls.h"
 
-#ifdef HAVE_OPT_CHILD_INIT
-#define CHILD_INIT_PARAM	, void (*child_init)(struct sock *newsk, const struct sock *sk)
-#define CHILD_INIT_ARG		, child_init
-#else
-#define CHILD_INIT_PARAM
-#define CHILD_INIT_ARG
-#endif
-
 /* The kernel's own operations, and our copies with one of them replaced. */
 const struct proto_ops *ttls_inet_ops[2];
 struct proto_ops ttls_listener_ops[2];
@@ -80,13 +72,11 @@ static struct ttls_child *admit(struct ttls_listener *listener)
 	return child;
 }
 
-static struct sock *ttls_syn_recv_sock(const struct sock *sk, struct sk_buff *skb, struct request_sock *req,
-				       struct dst_entry *dst, struct request_sock *req_unhash,
-				       bool *own_req CHILD_INIT_PARAM)
+/* Before the kernel makes a socket of a completed TCP handshake: the context for it. */
+static struct ttls_child *expect(const struct sock *sk, const struct sk_buff *skb)
 {
 	struct ttls_listener *listener = listener_of(sk);
 	struct ttls_child *child;
-	struct sock *newsk;
 
 	/* Data in a SYN (RFC 7413) would reach accept() before its handshake. */
 	if (!listener || tcp_hdr(skb)->syn)
@@ -94,14 +84,17 @@ static struct sock *ttls_syn_recv_sock(const struct sock *sk, struct sk_buff *sk
 	if (!kref_get_unless_zero(&listener->ref))
 		return NULL;
 	child = admit(listener);
-	if (!child) {
+	if (!child)
 		ttls_count(listener->space, TTLS_N_REFUSED, 1);
-		ttls_listener_put(listener);
-		return NULL;
-	}
 	this_cpu_write(next_child, child);
-	newsk = inet_af_ops[TTLS_FAMILY_OF(sk)]->syn_recv_sock(sk, skb, req, dst, req_unhash, own_req
-							       CHILD_INIT_ARG);
+	ttls_listener_put(listener);
+	return child;
+}
+
+/* After it: the socket, if there is one, begins its TLS handshake. */
+static struct sock *arrive(struct ttls_child *child, struct sock *newsk, struct request_sock *req,
+			   const bool *own_req)
+{
 	if (this_cpu_read(next_child)) {
 		/* No socket was made. */
 		this_cpu_write(next_child, NULL);
@@ -112,9 +105,33 @@ static struct sock *ttls_syn_recv_sock(const struct sock *sk, struct sk_buff *sk
 		tcp_rsk(req)->drop_req = 1;
 		ttls_child_begin(child);
 	}
-	ttls_listener_put(listener);
 	return newsk;
 }
+
+#ifdef HAVE_OPT_CHILD_INIT
+static struct sock *ttls_syn_recv_sock(const struct sock *sk, struct sk_buff *skb, struct request_sock *req,
+				       struct dst_entry *dst, struct request_sock *req_unhash, bool *own_req,
+				       void (*child_init)(struct sock *newsk, const struct sock *sk))
+{
+	const struct inet_connection_sock_af_ops *ops = inet_af_ops[TTLS_FAMILY_OF(sk)];
+	struct ttls_child *child = expect(sk, skb);
+
+	if (!child)
+		return NULL;
+	return arrive(child, ops->syn_recv_sock(sk, skb, req, dst, req_unhash, own_req, child_init), req, own_req);
+}
+#else
+static struct sock *ttls_syn_recv_sock(const struct sock *sk, struct sk_buff *skb, struct request_sock *req,
+				       struct dst_entry *dst, struct request_sock *req_unhash, bool *own_req)
+{
+	const struct inet_connection_sock_af_ops *ops = inet_af_ops[TTLS_FAMILY_OF(sk)];
+	struct ttls_child *child = expect(sk, skb);
+
+	if (!child)
+		return NULL;
+	return arrive(child, ops->syn_recv_sock(sk, skb, req, dst, req_unhash, own_req), req, own_req);
+}
+#endif
 
 /* The child is a copy of the listener: gives it its own operations back, before it is hashed. */
 static void ttls_clone(const struct request_sock *req, struct sock *sk, const gfp_t priority)
@@ -240,7 +257,7 @@ static int ttls_init(struct sock *sk)
 	rcu_assign_pointer(icsk->icsk_ulp_data, &listener->base);
 	/* Before the hooks, so that every child is cloned by them; the caller stores the same. */
 	icsk->icsk_ulp_ops = &ttls_ulp_ops;
-	smp_wmb();
+	smp_wmb();	/* with the dependency of a softirq's call through icsk_af_ops */
 	WRITE_ONCE(icsk->icsk_af_ops, &listener_af_ops[family]);
 	sk->sk_data_ready = listener_data_ready;
 	WRITE_ONCE(sk->sk_socket->ops, &ttls_listener_ops[family]);
