@@ -1,69 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /* A server that sets the socket option itself, and clients that misbehave. Runs in the guest; 0 if all is well. */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
-#include <unistd.h>
 #include "../c/uapi.h"
+#include "guest.h"
 
-#define SOL_TLS 282
 #define PORT 8443
-
-static int failed;
-
-static void check(const char *sentence, int ok)
-{
-	printf("%s %s%s\n", ok ? "ok  " : "FAIL", sentence, ok ? "" : strerror(errno));
-	failed += !ok;
-}
-
-static struct sockaddr_in address(int port)
-{
-	return (struct sockaddr_in) {
-		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-}
-
-static int listen_on(int port)
-{
-	struct sockaddr_in a = address(port);
-	int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
-
-	setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(s, (void *)&a, sizeof(a)) || listen(s, 1024)) {
-		perror("listen");
-		exit(1);
-	}
-	return s;
-}
-
-static int secure(int s)
-{
-	return setsockopt(s, SOL_TCP, TCP_ULP, "ttls", 4);
-}
-
-static int reach(int port)
-{
-	struct sockaddr_in a = address(port);
-	int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (connect(s, (void *)&a, sizeof(a))) {
-		perror("connect");
-		exit(1);
-	}
-	return s;
-}
 
 static int readable(int s, int ms)
 {
@@ -80,22 +26,6 @@ static int is_gone(int s, int ms)
 	while (n > 0 && readable(s, ms))
 		n = read(s, b, sizeof(b));
 	return n == 0 || (n < 0 && errno == ECONNRESET);
-}
-
-/* openssl s_client with an argument, sending a line; its output goes to /tmp/client. */
-static pid_t client(int port, const char *option)
-{
-	pid_t pid = fork();
-	char command[512];
-
-	if (pid)
-		return pid;
-	setpgid(0, 0);
-	snprintf(command, sizeof(command),
-		 "{ echo hello; sleep 1; } | timeout 30 openssl s_client -connect 127.0.0.1:%d -CAfile /test/ca.pem -quiet %s "
-		 "> /tmp/client 2>&1", port, option);
-	execl("/bin/sh", "sh", "-c", command, NULL);
-	_exit(1);
 }
 
 static int said(const char *text)

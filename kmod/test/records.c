@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+/*
+ * Whether records fit what TCP can send: looks at their lengths between server and client. Runs in the guest, on a
+ * network whose segments have 1448 bytes; 0 if all is well.
+ */
+#define _GNU_SOURCE
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include "guest.h"
+
+#define PORT 8443
+#define SEGMENT 1448
+/* In TLS 1.2 with AES-GCM: header, nonce, tag. */
+#define OVERHEAD (5 + 8 + 16)
+#define AMOUNT 2000000
+
+/* Lengths on the wire, headers included, of records with application data from the server. */
+struct lengths {
+	int count, first, smallest, largest, last;
+};
+
+static void note(struct lengths *l, int len)
+{
+	/* The last one before the end is as long as what is left. */
+	if (l->last && (!l->smallest || l->last < l->smallest))
+		l->smallest = l->last;
+	if (!l->count++)
+		l->first = len;
+	if (len > l->largest)
+		l->largest = len;
+	l->last = len;
+}
+
+/* Passes bytes between a client and the server, which sees a window of about so many bytes. */
+static pid_t relay(int from, int to, int window, struct lengths *lengths)
+{
+	static unsigned char b[65536], header[5];
+	int l = listen_on(from), client, server, header_len = 0, rest = 0;
+	struct sockaddr_in a = address(to);
+	pid_t pid = fork();
+
+	if (pid) {
+		close(l);
+		return pid;
+	}
+	client = accept(l, NULL, NULL);
+	server = socket(AF_INET, SOCK_STREAM, 0);
+	if (window)
+		setsockopt(server, SOL_SOCKET, SO_RCVBUF, &window, sizeof(window));
+	if (connect(server, (void *)&a, sizeof(a)))
+		_exit(1);
+	for (;;) {
+		struct pollfd p[2] = { { client, POLLIN, 0 }, { server, POLLIN, 0 } };
+		int n;
+
+		if (poll(p, 2, 30000) <= 0)
+			_exit(1);
+		if (p[0].revents) {
+			n = read(client, b, sizeof(b));
+			if (n <= 0 || write(server, b, n) != n)
+				_exit(0);
+		}
+		if (!p[1].revents)
+			continue;
+		n = read(server, b, sizeof(b));
+		if (n <= 0)
+			_exit(0);
+		for (int i = 0; i < n;) {
+			if (rest) {
+				int step = rest < n - i ? rest : n - i;
+
+				rest -= step;
+				i += step;
+				continue;
+			}
+			header[header_len++] = b[i++];
+			if (header_len < 5)
+				continue;
+			rest = header[3] << 8 | header[4];
+			header_len = 0;
+			if (header[0] == 23)
+				note(lengths, 5 + rest);
+		}
+		if (write(client, b, n) != n)
+			_exit(0);
+	}
+}
+
+/* Sends much in one call, and measures how. */
+static struct lengths measure(int l, int window)
+{
+	static char data[AMOUNT], b[64];
+	struct lengths *lengths = mmap(NULL, sizeof(*lengths), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t through = relay(8444, PORT, window, lengths), reader = client(8444, "-tls1_2 -cipher ECDHE-ECDSA-AES128-GCM-SHA256");
+	int s = accept(l, NULL, NULL);
+	struct stat received = {};
+
+	check("a request comes ", read(s, b, sizeof(b)) == 6);
+	check("an answer goes, in one call ", write(s, data, sizeof(data)) == sizeof(data));
+	shutdown(s, SHUT_WR);
+	while (read(s, b, sizeof(b)) > 0)
+		;
+	close(s);
+	waitpid(reader, NULL, 0);
+	waitpid(through, NULL, 0);
+	stat("/tmp/client", &received);
+	check("it arrives complete ", received.st_size == AMOUNT);
+	printf("     %d records, the first of %d bytes, of %d to %d bytes\n", lengths->count, lengths->first,
+	       lengths->smallest, lengths->largest);
+	return *lengths;
+}
+
+int main(void)
+{
+	int l = listen_on(PORT);
+	struct lengths n;
+
+	signal(SIGPIPE, SIG_IGN);
+	setvbuf(stdout, NULL, _IONBF, 0);
+	check("a listening socket takes the option ", secure(l) == 0);
+	n = measure(l, 0);
+	check("the first record fits the first congestion window ", n.first <= 10 * SEGMENT);
+	check("later ones are full ", n.largest == 16384 + OVERHEAD);
+	/* The kernel doubles it, and half of that is window. */
+	n = measure(l, 6000);
+	check("under a small window, each record fits it ", n.largest <= 6000);
+	check("and none is less than a segment ", n.smallest >= SEGMENT / 2);
+	return failed;
+}
