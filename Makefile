@@ -1,5 +1,5 @@
 # `make run` and `make test` are all most people need.
-.PHONY: help run test tools style build test-rust fuzz fuzz-smoke test-kernel deb test-deb audit audit-valgrind audit-timing bench-crypto bench-handshake
+.PHONY: help run test tools style build test-rust fuzz fuzz-smoke test-kernel test-kernel-debug deb test-deb audit audit-valgrind audit-timing bench-crypto bench-handshake
 
 help:
 	@echo "make run   build ttls and start its demo (ends with Ctrl-C)"
@@ -7,6 +7,7 @@ help:
 	@echo "make fuzz  each fuzzer for FUZZ_SECONDS (now $(FUZZ_SECONDS)) seconds; needs a nightly compiler"
 	@echo "make audit-valgrind audit-timing  whether time depends on secrets (docs/constant-time.md)"
 	@echo "make test-kernel  the kernel module, in QEMU, on stock Debian kernels"
+	@echo "make test-kernel-debug  the same on a kernel that watches memory and locks, and with allocations that fail"
 	@echo "make deb   Debian packages of the program and the kernel module, in target/deb"
 	@echo "make test-deb  the packages: builds, installs, tries and removes them on a copy of this machine (Debian 12, needs root)"
 	@echo "make bench-crypto  public-key operations beside aws-lc-rs and OpenSSL"
@@ -58,6 +59,14 @@ audit-timing:
 test-kernel:
 	ci/install packages-kernel
 	kmod/test/run $(KERNELS)
+
+# The same tests, and allocations that fail, on a kernel with KASAN, lockdep and kmemleak, which is built first from
+# Debian's source. About an hour the first time, half of it later.
+test-kernel-debug:
+	ci/install packages-kernel
+	ci/install packages-kernel-debug
+	kmod/test/checkpatch
+	kmod/test/run debug
 
 # Debian packages of the program and of the kernel module, for DKMS: target/deb/*.deb.
 deb:

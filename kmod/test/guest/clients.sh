@@ -3,7 +3,7 @@
 
 mkdir -p /tmp/www
 echo "a page of a plain server" > /tmp/www/index.html
-head -c 100000000 /dev/urandom > /tmp/www/large
+head -c ${large}000000 /dev/urandom > /tmp/www/large
 mkdir -p /tmp/www/cgi-bin
 printf '#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n"\ncmp - /tmp/www/large && echo identical\n' > /tmp/www/cgi-bin/compare
 chmod +x /tmp/www/cgi-bin/compare
@@ -39,8 +39,8 @@ check "by X25519MLKEM768" says "Some(X25519MLKEM768) Some(Full)" cat /tmp/rustls
 check "a session of TLS 1.3 with it" says "Some(TLSv1_3).*Some(Resumed)" cat /tmp/rustls
 check "a session of TLS 1.2 with it" says "Some(TLSv1_2).*Some(Resumed)" cat /tmp/rustls
 
-check "100 MB arrive intact" sh -c "$(identical https://one.example/large)"
-check "100 MB sent arrive intact" says identical fetch --data-binary @/tmp/www/large https://one.example/cgi-bin/compare
+check "$large MB arrive intact" sh -c "$(identical https://one.example/large)"
+check "$large MB sent arrive intact" says identical fetch --data-binary @/tmp/www/large https://one.example/cgi-bin/compare
 
 check "handshakes were counted" sh -c "[ $(counter full) -ge 17 ] && [ $(counter resumed) -ge 2 ]"
 kill $server

@@ -2,6 +2,9 @@
 # How the guest's tests check and report: `ok` or `FAIL` and a sentence, line by line.
 
 failed=0
+# Megabytes to transfer; the debug kernel is slow.
+large=100
+[ ! -e /sys/kernel/debug/failslab ] || large=10
 check() {
     sentence=$1
     shift

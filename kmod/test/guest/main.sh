@@ -19,6 +19,10 @@ check "its names are listed" says "certificate one.example" ./ttls ctl list
 # A peer that misbehaves, and a server that looks into its socket.
 ./peer
 [ $? -eq 0 ] || failed=$((failed + 1))
+ip link set lo mtu 1500
+./records
+[ $? -eq 0 ] || failed=$((failed + 1))
+ip link set lo mtu 65536
 
 for name in listeners pending contexts connections contained_panics failed_local; do
     check "$name is zero at the end" eventually is $name 0
@@ -32,4 +36,5 @@ sed -i "1,/guest tests begin/d" /tmp/log
 check "the kernel has nothing to complain about" not grep -E -A 20 'BUG:|WARNING:|Oops|Call Trace|leak|INFO:|stall|optmem|contained a panic|kTLS refuses' /tmp/log
 check "every line of the module's log is expected" not grep -E 'ttls: (self|the Rust)' /tmp/log
 check "it loads and unloads again" sh -c 'insmod ./ttls.ko && rmmod ttls'
+[ ! -e /sys/kernel/debug/failslab ] || . ./debug.sh
 echo "guest: $failed failed"

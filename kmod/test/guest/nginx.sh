@@ -51,5 +51,5 @@ for version in 1.2 1.3; do
 done
 check "openssl fetches it" gives_page get -tls1_3
 check "rustls fetches it, with X25519MLKEM768" sh -c './rustls-get ca.pem 127.0.0.1:443 one.example /index.html | grep -q X25519MLKEM768'
-check "100 MB by sendfile arrive intact" sh -c "$(identical https://one.example/large)"
-check "100 MB by sendfile in TLS 1.2" sh -c "$(identical '--tls-max 1.2 https://one.example/large')"
+check "$large MB by sendfile arrive intact" sh -c "$(identical https://one.example/large)"
+check "$large MB by sendfile in TLS 1.2" sh -c "$(identical '--tls-max 1.2 https://one.example/large')"

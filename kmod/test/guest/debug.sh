@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# What only the debug kernel can do, after all other tests: let allocations fail, and look for leaks of memory.
+
+# What kmemleak reports: after two scans, of memory that is older than five seconds.
+leaks() {
+    sleep 6
+    echo scan > /sys/kernel/debug/kmemleak
+    echo scan > /sys/kernel/debug/kmemleak
+    cat /sys/kernel/debug/kmemleak
+}
+no_leaks() { [ -z "$(leaks | tee /dev/stderr)" ]; }
+
+check "the module loads again" insmod ./ttls.ko
+check "and takes a configuration" ./ttls ctl load --config ttls.toml
+. ./faults.sh
+check "the module unloads after the shortage" eventually rmmod ttls
+./faults load ./ttls.ko
+[ $? -eq 0 ] || failed=$((failed + 1))
+check "kmemleak finds nothing" no_leaks
+dmesg > /tmp/log
+sed -i "1,/guest tests begin/d" /tmp/log
+check "nor does KASAN, lockdep or another checker" not grep -E -A 30 'BUG:|WARNING:|Oops|INFO:|ODEBUG:' /tmp/log
+
+# Faults made on purpose: these are found.
+check "kmemleak finds the leaks of another module" sh -c 'insmod ./kmemleak-test.ko && rmmod kmemleak-test'
+check "they are reported" not no_leaks
+check "KASAN finds a read of freed memory" sh -c 'insmod ./lkdtm.ko && echo READ_AFTER_FREE > /sys/kernel/debug/provoke-crash/DIRECT'
+check "it is reported" sh -c 'dmesg | grep -q "BUG: KASAN: use-after-free"'
