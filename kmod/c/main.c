@@ -56,6 +56,7 @@ static void __exit leave(void)
 	ttls_worker_exit();
 	destroy_workqueue(ttls_wq);
 	rcu_barrier();
+	ttls_socket_exit();
 	ttls_child_exit();
 	ttls_core_exit();
 }

@@ -248,7 +248,9 @@ static int wrap(struct socket *sock, struct ttls_socket *socket)
 		socket_ulp_ops = *icsk->icsk_ulp_ops;
 		socket_ulp_ops.owner = THIS_MODULE;
 		socket_ulp_ops.release = socket_release;
-		tls_ulp_ops = icsk->icsk_ulp_ops;
+		/* What is remembered here must stay where it is. */
+		__module_get(icsk->icsk_ulp_ops->owner);
+		WRITE_ONCE(tls_ulp_ops, icsk->icsk_ulp_ops);
 	}
 	if (!tls_prot[family]) {
 		socket_prot[family] = *sk->sk_prot;
@@ -326,6 +328,29 @@ static int install(struct sock *sk, int direction, u16 version, const struct ttl
 	return err;
 }
 
+/*
+ * kTLS checks that a connection is established. It serves one that the peer has half-closed as well, so the state
+ * is another for that check alone, under the socket's lock. Needs kTLS's operations, from any connection before.
+ */
+static int begin_half_closed(struct sock *sk)
+{
+	const struct tcp_ulp_ops *ops = READ_ONCE(tls_ulp_ops);
+	int err = -ENOTCONN;
+
+	lock_sock(sk);
+	if (sk->sk_state == TCP_CLOSE_WAIT && ops && try_module_get(ops->owner)) {
+		sk->sk_state = TCP_ESTABLISHED;
+		err = ops->init(sk);
+		sk->sk_state = TCP_CLOSE_WAIT;
+		if (err)
+			module_put(ops->owner);
+		else
+			inet_csk(sk)->icsk_ulp_ops = ops;
+	}
+	release_sock(sk);
+	return err;
+}
+
 static int hand_over(struct socket *sock, struct ttls_child *child)
 {
 	const struct ttls_established *established = &child->established;
@@ -340,6 +365,8 @@ static int hand_over(struct socket *sock, struct ttls_child *child)
 		return -ENOMEM;
 	socket->info = established->info;
 	err = sk->sk_prot->setsockopt(sk, SOL_TCP, TCP_ULP, KERNEL_SOCKPTR("tls"), 4);
+	if (err == -ENOTCONN)
+		err = begin_half_closed(sk);
 	if (!err)
 		err = install(sk, TLS_TX, version, &established->send);
 	if (!err)
@@ -474,4 +501,11 @@ int ttls_socket_take(struct socket *sock)
 				   err);
 	/* The peer left while it waited, or memory is short. What servers take in their stride. */
 	return err == -ENOMEM ? err : -ECONNABORTED;
+}
+
+/* When no socket is left. */
+void ttls_socket_exit(void)
+{
+	if (tls_ulp_ops)
+		module_put(tls_ulp_ops->owner);
 }

@@ -130,6 +130,7 @@ void ttls_worker_queue(struct ttls_child *child);
 
 /* socket.c */
 int ttls_socket_take(struct socket *sock);
+void ttls_socket_exit(void);
 void ttls_guard_learn(const struct sock *sk);
 void ttls_guard(struct sock *sk);
 

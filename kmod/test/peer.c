@@ -127,6 +127,15 @@ static void served(void)
 	waitpid(pid, NULL, 0);
 	waitpid(n, NULL, 0);
 
+	pid = client(PORT, "-tls1_2 -no_ign_eof");
+	waitpid(pid, NULL, 0);
+	s = accept(l, NULL, NULL);
+	check("of a client that sent close_notify and FIN before accept, the request is read ",
+	      s >= 0 && read(s, b, sizeof(b)) == 6 && !memcmp(b, "hello\n", 6));
+	check("then the end of file ", read(s, b, sizeof(b)) == 0);
+	check("an answer is taken ", write(s, "x", 1) == 1);
+	close(s);
+
 	pid = client(PORT, "-tls1_3");
 	check("a client that dies while it waits ", readable(l, 20000));
 	kill(-pid, SIGKILL);

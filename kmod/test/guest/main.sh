@@ -31,6 +31,7 @@ done
 echo
 check "the configuration is removed" ./ttls ctl remove
 check "the module unloads" eventually rmmod ttls
+check "it leaves kTLS free" eventually rmmod tls
 dmesg > /tmp/log
 sed -i "1,/guest tests begin/d" /tmp/log
 check "the kernel has nothing to complain about" not grep -E -A 20 'BUG:|WARNING:|Oops|Call Trace|leak|INFO:|stall|optmem|contained a panic|kTLS refuses' /tmp/log
