@@ -61,7 +61,7 @@ test-kernel:
 	kmod/test/run $(KERNELS)
 
 # The same tests, and allocations that fail, on a kernel with KASAN, lockdep and kmemleak, which is built first from
-# Debian's source. About an hour the first time, half of it later.
+# Debian's source. About half an hour the first time on two idle CPUs, half of it later.
 test-kernel-debug:
 	ci/install packages-kernel
 	ci/install packages-kernel-debug

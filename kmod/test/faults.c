@@ -4,7 +4,6 @@
  *
  *	faults calls		every allocation of every system call that reaches the module fails once
  *	faults softirq		under load, one in ten of the allocations that must not wait fails
- *	faults load MODULE	every allocation of loading the module fails once
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -14,7 +13,6 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "../c/uapi.h"
@@ -306,29 +304,6 @@ static void softirq(void)
 	waitpid(server, NULL, 0);
 }
 
-static int module;
-
-/* Some of the allocations are dispensable: it was loaded without them. */
-static void unload_module(void)
-{
-	syscall(SYS_delete_module, "ttls", O_NONBLOCK);
-}
-
-static int load_module(void)
-{
-	return syscall(SYS_finit_module, module, "", 0);
-}
-
-static void loads(const char *file)
-{
-	fail_nth = open("/proc/self/fail-nth", O_RDWR | O_CLOEXEC);
-	module = open(file, O_RDONLY);
-	set_both("ignore-gfp-wait", "N");
-	each("loading", unload_module, load_module);
-	set_both("ignore-gfp-wait", "Y");
-	check("it unloads ", syscall(SYS_delete_module, "ttls", O_NONBLOCK) == 0);
-}
-
 int main(int argc, char **argv)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -342,8 +317,6 @@ int main(int argc, char **argv)
 		calls();
 	else if (argc == 2 && !strcmp(argv[1], "softirq"))
 		softirq();
-	else if (argc == 3 && !strcmp(argv[1], "load"))
-		loads(argv[2]);
 	else
 		return 2;
 	return failed;
