@@ -1,5 +1,5 @@
 # `make run` and `make test` are all most people need.
-.PHONY: help run test tools style build test-rust fuzz fuzz-smoke test-kernel test-kernel-debug deb test-deb audit audit-valgrind audit-timing bench-crypto bench-handshake
+.PHONY: help run test tools style build test-rust fuzz fuzz-smoke test-kernel test-kernel-debug deb test-deb audit audit-valgrind audit-timing bench-crypto bench-handshake bench-kernel
 
 help:
 	@echo "make run   build ttls and start its demo (ends with Ctrl-C)"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-deb  the packages: builds, installs, tries and removes them on a copy of this machine (Debian 12, needs root)"
 	@echo "make bench-crypto  public-key operations beside aws-lc-rs and OpenSSL"
 	@echo "make bench-handshake  servers side by side: nginx, HAProxy, hitch, rustls"
+	@echo "make bench-kernel  instructions per connection: ttls.ko beside nginx with OpenSSL, in an emulator that counts them"
 
 run:
 	cargo run --release --bin ttls -- serve --demo
@@ -85,3 +86,10 @@ bench-crypto:
 # BENCH='--rounds 1 --cases tls13-psk' measures less.
 bench-handshake:
 	bench/handshake/run $(BENCH)
+
+# Instructions of one connection, handshake in the kernel and in nginx with OpenSSL, in QEMU: about ten minutes, ends with
+# target/bench/kernel.json. KERNELS='6.1 6.12' measures on both.
+bench-kernel:
+	ci/install packages-kernel
+	ci/install packages-bench-kernel
+	bench/kernel/run $(KERNELS)
