@@ -13,7 +13,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-/// How long `ttls ctl run` waits for its command to listen.
+/// How long after its start `ttls ctl run` looks for what its command listens on.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Puts the process's listening TCP sockets, or the one on `port`, behind TLS. Returns how many.
@@ -80,16 +80,21 @@ fn start(program: &OsString, arguments: &[OsString]) -> Result<ExitCode, Failure
         .map_err(|e| Failure::failed(format!("{}: {e}", program.to_string_lossy())))?;
     let pid = i32::try_from(child.id())?;
     let begun = Instant::now();
+    let mut listens = false;
+    // A server opens its listening sockets one after the other: those that come later must not stay in plain text.
     let outcome = loop {
         match attach(pid, None) {
-            Ok(0) if child.try_wait()?.is_some() => break Ok(()),
-            Ok(0) if begun.elapsed() > PATIENCE => {
-                break Err(Failure::failed("the command does not listen on TCP: it was ended"));
-            }
-            Ok(0) => std::thread::sleep(Duration::from_millis(10)),
-            Ok(_) => break Ok(()),
+            Ok(count) => listens |= count > 0,
+            Err(_) if child.try_wait()?.is_some() => break Ok(()),
             Err(failure) => break Err(failure),
         }
+        if child.try_wait()?.is_some() || (listens && begun.elapsed() > PATIENCE) {
+            break Ok(());
+        }
+        if begun.elapsed() > PATIENCE {
+            break Err(Failure::failed("the command does not listen on TCP: it was ended"));
+        }
+        std::thread::sleep(Duration::from_millis(10));
     };
     if let Err(failure) = outcome {
         // It must not go on in plain text.
