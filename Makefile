@@ -1,5 +1,5 @@
 # `make run` and `make test` are all most people need.
-.PHONY: help run test tools style build test-rust fuzz fuzz-smoke test-kernel test-kernel-debug deb test-deb audit audit-valgrind audit-timing bench-crypto bench-handshake bench-kernel
+.PHONY: help run test tools style build test-rust fuzz fuzz-smoke test-kernel test-kernel-debug deb test-deb test-aarch64 audit audit-valgrind audit-timing bench-crypto bench-handshake bench-kernel
 
 help:
 	@echo "make run   build ttls and start its demo (ends with Ctrl-C)"
@@ -10,6 +10,7 @@ help:
 	@echo "make test-kernel-debug  the same on a kernel that watches memory and locks, and with allocations that fail"
 	@echo "make deb   Debian packages of the program and the kernel module, in target/deb"
 	@echo "make test-deb  the packages: builds, installs, tries and removes them on a copy of this machine (Debian 12, needs root)"
+	@echo "make test-aarch64  builds for arm64 and runs unit tests there, in QEMU"
 	@echo "make bench-crypto  public-key operations beside aws-lc-rs and OpenSSL"
 	@echo "make bench-handshake  servers side by side: nginx, HAProxy, hitch, rustls"
 	@echo "make bench-kernel  instructions per connection: ttls.ko beside nginx with OpenSSL, in an emulator that counts them"
@@ -77,6 +78,12 @@ deb:
 # Lintian, and the packages installed, tried and removed on a copy of this machine that is gone afterwards. Needs root.
 test-deb: deb
 	packaging/test
+
+# Builds for arm64, where scalar code does all the work, and runs the tests of the libraries in QEMU's user mode: about
+# ten minutes the first time. Not part of `make test`.
+test-aarch64:
+	ci/install packages-aarch64
+	ci/test-aarch64
 
 # Operations per second of one core beside aws-lc-rs and OpenSSL; about two minutes, ends with target/bench/crypto.json.
 bench-crypto:

@@ -47,6 +47,10 @@ pub(crate) enum Way<'s> {
     /// Vector code, with the room it needs.
     #[cfg(target_arch = "x86_64")]
     Ifma(Ifma, &'s mut ifma::Scratch),
+    /// Nothing more off x86-64; the lifetime is there all the same.
+    #[cfg(not(target_arch = "x86_64"))]
+    #[allow(dead_code)]
+    Never(core::convert::Infallible, core::marker::PhantomData<&'s mut ()>),
 }
 
 /// What is wrong with the numbers of a key.
