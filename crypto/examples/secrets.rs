@@ -138,7 +138,10 @@ fn main() {
             &[(564, 691), (696, 823), (828, 954), (959, 1085), (1090, 1216)],
         ),
     ];
-    for cpu in [Cpu::detect(Choice::Scalar), Cpu::detect(Choice::Ifma)].into_iter().flatten() {
+    for cpu in [Choice::Scalar, Choice::Ifma, Choice::AvxIfma]
+        .into_iter()
+        .filter_map(|choice| Cpu::detect(choice).ok())
+    {
         let mut engine = Box::new(Engine::new(cpu));
         let copies = if matches!(cpu, Cpu::Scalar) { 1 } else { 8 };
         let mut items: Vec<_> = (0..copies).flat_map(|_| work(&keys)).map(Item::new).collect();

@@ -59,7 +59,7 @@ impl Engine {
             cpu,
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `Lanes` is made of integers and vectors of integers, for which zeros are valid.
-            // Its vectors are used only with the token that `Cpu::Ifma` carries.
+            // Its vectors are used only with the token that `cpu` carries.
             lanes: unsafe { MaybeUninit::zeroed().assume_init() },
             #[cfg(target_arch = "x86_64")]
             rsa: crate::rsa::ifma::Scratch::ZERO,
@@ -86,9 +86,7 @@ impl Engine {
     /// Computes every item that has no result yet.
     pub fn run(&mut self, items: &mut [Item<'_>]) {
         #[cfg(target_arch = "x86_64")]
-        if let Cpu::Ifma(token) = self.cpu {
-            self.lanes.run(token, items);
-        }
+        self.lanes.run(self.cpu, items);
         // What the lanes did not take, or could not finish.
         for item in items {
             if item.result.is_none() {

@@ -50,6 +50,60 @@ impl Ifma {
     }
 }
 
+/// Proof that AVX2, BMI1, BMI2 and LZCNT can be executed, and IFMA's instructions in registers of 256 bits:
+/// those of AVX-IFMA or, with `std`, those of AVX-512 IFMA and VL in their other encoding.
+///
+/// Inside a kernel the proof holds only between `kernel_fpu_begin` and `kernel_fpu_end`.
+#[derive(Clone, Copy)]
+pub struct AvxIfma(Encoding);
+
+/// Whether the encoding is AVX-IFMA's own.
+#[cfg(target_arch = "x86_64")]
+type Encoding = bool;
+#[cfg(not(target_arch = "x86_64"))]
+type Encoding = Proof;
+
+impl AvxIfma {
+    /// Asks the CPU (CPUID) and the operating system (XCR0), without the standard library.
+    #[cfg(target_arch = "x86_64")]
+    pub fn detect() -> Option<Self> {
+        use core::arch::x86_64::{__cpuid, __cpuid_count};
+        const BMI1: u32 = 1 << 3;
+        const AVX2: u32 = 1 << 5;
+        const BMI2: u32 = 1 << 8;
+        const NEEDED: u32 = BMI1 | AVX2 | BMI2;
+        const LZCNT: u32 = 1 << 5;
+        const OSXSAVE: u32 = 1 << 27;
+        const AVX_IFMA: u32 = 1 << 23;
+        // XCR0: SSE, AVX.
+        const YMM_STATE: u32 = 0b110;
+
+        if __cpuid(0).eax < 7 || __cpuid(0x8000_0000).eax < 0x8000_0001 {
+            return None;
+        }
+        let leaf7 = __cpuid_count(7, 0);
+        let instructions = __cpuid(1).ecx & OSXSAVE != 0
+            && leaf7.ebx & NEEDED == NEEDED
+            && __cpuid(0x8000_0001).ecx & LZCNT != 0
+            && xcr0() & YMM_STATE == YMM_STATE;
+        let vex = leaf7.eax >= 1 && __cpuid_count(7, 1).eax & AVX_IFMA != 0;
+        let evex = cfg!(feature = "std") && Ifma::detect().is_some();
+        (instructions && (vex || evex)).then_some(Self(vex))
+    }
+
+    /// Never there.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn detect() -> Option<Self> {
+        None
+    }
+
+    /// Whether the encoding is AVX-IFMA's own.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) const fn has_vex(self) -> bool {
+        self.0
+    }
+}
+
 /// Proof that BMI2 (MULX) can be executed; it uses no state that an operating system would have to save.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
@@ -120,6 +174,8 @@ pub enum Cpu {
     Scalar,
     /// Eight lanes of AVX-512 IFMA.
     Ifma(Ifma),
+    /// Eight lanes as twice four of AVX-IFMA; RSA in scalar code.
+    AvxIfma(AvxIfma),
 }
 
 /// What the operator asks for.
@@ -132,27 +188,40 @@ pub enum Choice {
     Scalar,
     /// AVX-512 IFMA or nothing.
     Ifma,
+    /// AVX-IFMA or nothing; with `std`, CPUs that have AVX-512 IFMA can run it too.
+    AvxIfma,
 }
 
 impl Choice {
-    /// Reads `best`, `scalar` or `ifma`, the values of the environment variable `TTLS_CPU`.
+    /// Reads `best`, `scalar`, `ifma` or `avx-ifma`, the values of the environment variable `TTLS_CPU`.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "best" => Some(Self::Best),
             "scalar" => Some(Self::Scalar),
             "ifma" => Some(Self::Ifma),
+            "avx-ifma" => Some(Self::AvxIfma),
             _ => None,
         }
     }
 }
 
-/// The CPU, or its operating system, lacks AVX-512 IFMA.
+/// The CPU, or its operating system, lacks what was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Missing;
+pub enum Missing {
+    /// No [`Ifma`].
+    Ifma,
+    /// No [`AvxIfma`].
+    AvxIfma,
+}
 
 impl core::fmt::Display for Missing {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("this CPU or its kernel lacks AVX-512 IFMA (avx512f, avx512vl, avx512dq, avx512ifma, bmi2, lzcnt)")
+        f.write_str(match self {
+            Self::Ifma => {
+                "this CPU or its kernel lacks AVX-512 IFMA (avx512f, avx512vl, avx512dq, avx512ifma, bmi2, lzcnt)"
+            }
+            Self::AvxIfma => "this CPU or its kernel lacks AVX-IFMA (avx2, avx_ifma, bmi2, lzcnt)",
+        })
     }
 }
 
@@ -160,20 +229,24 @@ impl Cpu {
     /// Turns a choice into what this CPU can run.
     ///
     /// # Errors
-    /// [`Missing`] if [`Choice::Ifma`] was asked for and is not there.
+    /// [`Missing`] if what was asked for is not there.
     pub fn detect(choice: Choice) -> Result<Self, Missing> {
-        match (choice, Ifma::detect()) {
-            (Choice::Scalar, _) | (Choice::Best, None) => Ok(Self::Scalar),
-            (Choice::Best | Choice::Ifma, Some(token)) => Ok(Self::Ifma(token)),
-            (Choice::Ifma, None) => Err(Missing),
+        let ifma = || Ifma::detect().map(Self::Ifma);
+        let avx_ifma = || AvxIfma::detect().map(Self::AvxIfma);
+        match choice {
+            Choice::Best => Ok(ifma().or_else(avx_ifma).unwrap_or(Self::Scalar)),
+            Choice::Scalar => Ok(Self::Scalar),
+            Choice::Ifma => ifma().ok_or(Missing::Ifma),
+            Choice::AvxIfma => avx_ifma().ok_or(Missing::AvxIfma),
         }
     }
 
-    /// The choice's name in logs: `scalar` or `ifma`.
+    /// The choice's name in logs: `scalar`, `ifma` or `avx-ifma`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Scalar => "scalar",
             Self::Ifma(_) => "ifma",
+            Self::AvxIfma(_) => "avx-ifma",
         }
     }
 }

@@ -20,7 +20,9 @@ const ORDER: &str = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc6
 
 /// Engines of every path this CPU has, boxed: they are large.
 fn engines() -> Vec<Box<Engine>> {
-    let paths = [Choice::Scalar, Choice::Ifma].into_iter().filter_map(|choice| Cpu::detect(choice).ok());
+    let paths = [Choice::Scalar, Choice::Ifma, Choice::AvxIfma]
+        .into_iter()
+        .filter_map(|choice| Cpu::detect(choice).ok());
     paths.map(|cpu| Box::new(Engine::new(cpu))).collect()
 }
 

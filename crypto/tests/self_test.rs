@@ -7,7 +7,10 @@ use ttls_crypto::self_test;
 
 #[test]
 fn every_path_gives_the_known_answers() {
-    for cpu in [Choice::Scalar, Choice::Ifma].into_iter().filter_map(|choice| Cpu::detect(choice).ok()) {
+    for cpu in [Choice::Scalar, Choice::Ifma, Choice::AvxIfma]
+        .into_iter()
+        .filter_map(|choice| Cpu::detect(choice).ok())
+    {
         let mut engine = Box::new(Engine::new(cpu));
         assert_eq!(self_test::run(&mut engine), Ok(()), "{}", cpu.name());
     }

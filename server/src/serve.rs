@@ -172,9 +172,10 @@ fn choose_cpu(configured: Option<CpuName>) -> Result<Cpu, Error> {
     let choice = match (configured, std::env::var("TTLS_CPU")) {
         (Some(CpuName::Best), _) => Choice::Best,
         (Some(CpuName::Ifma), _) => Choice::Ifma,
+        (Some(CpuName::AvxIfma), _) => Choice::AvxIfma,
         (Some(CpuName::Scalar), _) => Choice::Scalar,
         (None, Ok(name)) => Choice::from_name(&name)
-            .ok_or_else(|| Error::new(format!("TTLS_CPU={name}: it is best, ifma or scalar")))?,
+            .ok_or_else(|| Error::new(format!("TTLS_CPU={name}: it is best, ifma, avx-ifma or scalar")))?,
         (None, Err(_)) => Choice::Best,
     };
     Cpu::detect(choice).map_err(|missing| Error::new(format!("cpu: {missing}; use \"best\"")))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! ttls: batches of 64 (RSA: 8), one vector of 8, one item alone on the same CPU, and the scalar path.
+//! ttls: batches of 64 (RSA: 8), the same in lanes of 256 bits, one vector of 8, one item alone on the same CPU, and the scalar path.
 
 use std::hint::black_box;
 
@@ -99,6 +99,8 @@ pub fn cases() -> Vec<(&'static str, Vec<Case>)> {
         .map(|(operation, count, make)| {
             let cases = [
                 batch("ttls", Choice::Ifma, count, make()),
+                batch("ttls-avx-ifma", Choice::AvxIfma, count, make()),
+                batch("ttls-avx-ifma-1-vector", Choice::AvxIfma, 8, make()),
                 batch("ttls-1-vector", Choice::Ifma, 8, make()),
                 batch("ttls-alone", Choice::Ifma, 1, make()),
                 batch("ttls-scalar", Choice::Scalar, 1, make()),

@@ -5,8 +5,12 @@ use super::Item;
 use super::p256::P256;
 use super::rsa::{EXPONENT, Rsa};
 use super::x25519::X25519;
-use crate::cpu::Ifma;
+use core::mem::ManuallyDrop;
+
+use crate::cpu::{Cpu, Ifma};
 use crate::job::{Group, KeyExchange, PeerShare, Work};
+use crate::lanes::avx::{Encoded, Half, Vex};
+use crate::lanes::simd::Simd;
 use crate::lanes::{self, LANES};
 use crate::rsa::{Crt, PrivateKey};
 use crate::sign::{Key, Scheme};
@@ -74,25 +78,37 @@ impl Kind {
     }
 
     /// Fewest items for which a vector costs less than one by one, where RSA signatures lie across the
-    /// lanes and others take scalar code. `make bench-crypto` measures it; this is for Zen 4.
-    const fn break_even(self) -> usize {
-        match self {
-            Self::Rsa2048Sign => 4,
-            Self::Rsa3072Sign => 5,
-            Self::Rsa4096Sign => 6,
-            _ => 2,
+    /// lanes and others take scalar code. `make bench-crypto` measures it; this is for Zen 4. `None` if the
+    /// lanes, of `parts` parts, have no code for it.
+    const fn break_even(self, parts: usize) -> Option<usize> {
+        match (self, parts) {
+            (Self::Rsa2048Sign, 1) => Some(4),
+            (Self::Rsa3072Sign, 1) => Some(5),
+            (Self::Rsa4096Sign, 1) => Some(6),
+            (Self::Rsa2048Sign | Self::Rsa3072Sign | Self::Rsa4096Sign, _) => None,
+            (Self::P256Respond | Self::P256Agree | Self::EcdsaSign, 2) => Some(3),
+            _ => Some(2),
         }
     }
 
     /// How many of `count` items to give to the lanes: all, or all that fill vectors.
-    const fn share_of_lanes(self, count: usize) -> usize {
+    const fn share_of_lanes(self, count: usize, parts: usize) -> usize {
         let rest = count % LANES;
-        if rest < self.break_even() { count - rest } else { count }
+        match self.break_even(parts) {
+            None => 0,
+            Some(least) if rest < least => count - rest,
+            Some(_) => count,
+        }
     }
 }
 
 /// Passes being gathered and their scratch. Plain integers: valid when all bytes are zero.
 pub(super) struct Lanes {
+    passes: Passes,
+    scratch: Scratches,
+}
+
+struct Passes {
     x25519: X25519,
     p256: P256,
     rsa2048: Rsa<16, 32, 4, 8>,
@@ -100,15 +116,66 @@ pub(super) struct Lanes {
     rsa4096: Rsa<32, 64, 8, 16>,
 }
 
+/// Scratch of one instruction set.
+struct Scratch<S: Simd, const PARTS: usize> {
+    x25519: lanes::x25519::Scratch<S, PARTS>,
+    p256: lanes::p256::Scratch<S, PARTS>,
+    ecdsa: lanes::ecdsa::Scratch<S, PARTS>,
+}
+
+/// Scratch of the only instruction set that an engine uses.
+union Scratches {
+    ifma: ManuallyDrop<Scratch<Ifma, 1>>,
+    vex: ManuallyDrop<Scratch<Half<Vex>, 2>>,
+    #[cfg(feature = "std")]
+    evex: ManuallyDrop<Scratch<Half<lanes::avx::Evex>, 2>>,
+}
+
+/// What computes passes.
+struct Computer<'s, S: Simd, const PARTS: usize> {
+    token: S,
+    scratch: &'s mut Scratch<S, PARTS>,
+    /// RSA has lanes in AVX-512 only.
+    rsa: Option<Ifma>,
+}
+
 impl Lanes {
     /// Computes the items for which lanes pay off. Others, and lanes that fail to finish, keep `None`.
-    pub(super) fn run(&mut self, t: Ifma, items: &mut [Item<'_>]) {
+    pub(super) fn run(&mut self, cpu: Cpu, items: &mut [Item<'_>]) {
+        let Self { passes, scratch } = self;
+        // SAFETY: any bytes are valid integers, so every field is, whichever was written.
+        unsafe {
+            match cpu {
+                Cpu::Scalar => {}
+                Cpu::Ifma(token) => {
+                    passes.run(Computer { token, scratch: &mut scratch.ifma, rsa: Some(token) }, items);
+                }
+                Cpu::AvxIfma(token) => match token.lanes() {
+                    Encoded::Vex(token) => {
+                        passes.run(Computer { token, scratch: &mut scratch.vex, rsa: None }, items);
+                    }
+                    #[cfg(feature = "std")]
+                    Encoded::Evex(token) => {
+                        passes.run(Computer { token, scratch: &mut scratch.evex, rsa: None }, items);
+                    }
+                },
+            }
+        }
+    }
+}
+
+impl Passes {
+    fn run<S: Simd, const PARTS: usize>(
+        &mut self,
+        mut computer: Computer<'_, S, PARTS>,
+        items: &mut [Item<'_>],
+    ) {
         let mut left = [0; Kind::ALL.len()];
         for kind in items.iter().filter_map(Kind::of) {
             left[kind as usize] += 1;
         }
         for kind in Kind::ALL {
-            left[kind as usize] = kind.share_of_lanes(left[kind as usize]);
+            left[kind as usize] = kind.share_of_lanes(left[kind as usize], PARTS);
         }
         if left == [0; Kind::ALL.len()] {
             return;
@@ -118,36 +185,66 @@ impl Lanes {
                 && left[kind as usize] > 0
             {
                 left[kind as usize] -= 1;
-                self.push(t, kind, index, items);
+                self.push(&mut computer, kind, index, items);
             }
         }
-        self.x25519.flush(t, items);
-        self.p256.flush(t, items);
-        self.rsa2048.flush(t, items, bits2048);
-        self.rsa3072.flush(t, items, bits3072);
-        self.rsa4096.flush(t, items, bits4096);
-        lanes::wipe_registers_and_stack(t);
+        self.flush_x25519(&mut computer, items);
+        self.flush_p256(&mut computer, items);
+        if let Some(token) = computer.rsa {
+            self.rsa2048.flush(token, items, bits2048);
+            self.rsa3072.flush(token, items, bits3072);
+            self.rsa4096.flush(token, items, bits4096);
+        }
+        computer.token.wipe_registers_and_stack();
     }
 
     /// Adds an item to its pass, after computing the pass if it is full.
-    fn push(&mut self, t: Ifma, kind: Kind, index: usize, items: &mut [Item<'_>]) {
+    fn push<S: Simd, const PARTS: usize>(
+        &mut self,
+        computer: &mut Computer<'_, S, PARTS>,
+        kind: Kind,
+        index: usize,
+        items: &mut [Item<'_>],
+    ) {
         match kind {
             Kind::X25519Respond | Kind::X25519Generate | Kind::X25519Agree => {
                 if self.x25519.is_full() {
-                    self.x25519.flush(t, items);
+                    self.flush_x25519(computer, items);
                 }
                 self.x25519.push(index, &items[index].work);
             }
             Kind::P256Respond | Kind::P256Generate | Kind::P256Agree | Kind::EcdsaSign => {
                 if self.p256.is_full() {
-                    self.p256.flush(t, items);
+                    self.flush_p256(computer, items);
                 }
                 self.p256.push(index, &items[index].work);
             }
-            Kind::Rsa2048Sign => push_rsa(&mut self.rsa2048, t, index, items, bits2048),
-            Kind::Rsa3072Sign => push_rsa(&mut self.rsa3072, t, index, items, bits3072),
-            Kind::Rsa4096Sign => push_rsa(&mut self.rsa4096, t, index, items, bits4096),
+            Kind::Rsa2048Sign | Kind::Rsa3072Sign | Kind::Rsa4096Sign => {
+                let Some(token) = computer.rsa else { return };
+                match kind {
+                    Kind::Rsa2048Sign => push_rsa(&mut self.rsa2048, token, index, items, bits2048),
+                    Kind::Rsa3072Sign => push_rsa(&mut self.rsa3072, token, index, items, bits3072),
+                    _ => push_rsa(&mut self.rsa4096, token, index, items, bits4096),
+                }
+            }
         }
+    }
+
+    fn flush_x25519<S: Simd, const PARTS: usize>(
+        &mut self,
+        computer: &mut Computer<'_, S, PARTS>,
+        items: &mut [Item<'_>],
+    ) {
+        self.x25519.flush(computer.token, &mut computer.scratch.x25519, items);
+    }
+
+    fn flush_p256<S: Simd, const PARTS: usize>(
+        &mut self,
+        computer: &mut Computer<'_, S, PARTS>,
+        items: &mut [Item<'_>],
+    ) {
+        let Scratch { p256, ecdsa, .. } = computer.scratch;
+        self.p256.flush(computer.token, p256, ecdsa, items);
     }
 }
 

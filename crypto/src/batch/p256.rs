@@ -2,10 +2,10 @@
 //! One pass of P-256: key pairs, agreements and ECDSA signatures.
 
 use super::Item;
-use crate::cpu::Ifma;
 use crate::job::{Failed, KeyExchange, Output, PeerShare, Seed, Work};
 use crate::key_exchange::{share, shared};
-use crate::lanes::p256::{AGREE_VECTORS, Agree, Generate, Scratch, run};
+use crate::lanes::p256::{self, AGREE_VECTORS, Agree, Generate, run};
+use crate::lanes::simd::Simd;
 use crate::lanes::{LANES, VECTORS, ecdsa, get, nonce, put, wipe};
 use crate::limbs::{self, Limbs};
 use crate::p256::scalar::Scalar;
@@ -23,8 +23,6 @@ pub(super) struct P256 {
     sign: [ecdsa::Sign; VECTORS],
     generate: [Generate; VECTORS],
     agree: [Agree; AGREE_VECTORS],
-    scratch: Scratch,
-    sign_scratch: ecdsa::Scratch,
     /// The item that each signature belongs to.
     sign_items: [usize; CAPACITY],
     signed: usize,
@@ -99,16 +97,29 @@ impl P256 {
     }
 
     /// Computes what was gathered and hands out the results; lanes that are not done keep `None`.
-    pub(super) fn flush(&mut self, t: Ifma, items: &mut [Item<'_>]) {
+    pub(super) fn flush<S: Simd, const PARTS: usize>(
+        &mut self,
+        t: S,
+        scratch: &mut p256::Scratch<S, PARTS>,
+        sign_scratch: &mut ecdsa::Scratch<S, PARTS>,
+        items: &mut [Item<'_>],
+    ) {
         let sign = &mut self.sign[..self.signed.div_ceil(LANES)];
         let generate = &mut self.generate[..self.generated.div_ceil(LANES)];
         let agree = &mut self.agree[..self.agreed.div_ceil(LANES)];
-        // SAFETY: the token proves the features.
-        unsafe {
-            nonce::derive(t, sign);
-            run(t, sign, generate, agree, &mut self.scratch);
-            ecdsa::finish(t, sign, &mut self.sign_scratch);
-        }
+        // One by one: kernels have little stack.
+        t.compiled(
+            #[inline(always)]
+            || nonce::derive(t, sign),
+        );
+        t.compiled(
+            #[inline(always)]
+            || run(t, sign, generate, agree, scratch),
+        );
+        t.compiled(
+            #[inline(always)]
+            || ecdsa::finish(t, sign, sign_scratch),
+        );
 
         for (index, &item) in self.sign_items[..self.signed].iter().enumerate() {
             let (vector, lane) = (&sign[index / LANES], index % LANES);

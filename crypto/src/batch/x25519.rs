@@ -2,9 +2,9 @@
 //! One pass of X25519 and X25519MLKEM768.
 
 use super::Item;
-use crate::cpu::Ifma;
 use crate::job::{Failed, KeyExchange, Output, PeerShare, Seed, Work};
 use crate::key_exchange::{hybrid, share, shared};
+use crate::lanes::simd::Simd;
 use crate::lanes::x25519::{Agree, Generate, Scratch, run};
 use crate::lanes::{LANES, VECTORS, get, put, wipe};
 use crate::limbs;
@@ -17,7 +17,6 @@ const CAPACITY: usize = VECTORS * LANES;
 pub(super) struct X25519 {
     generate: [Generate; VECTORS],
     agree: [Agree; VECTORS],
-    scratch: Scratch,
     /// The item that each key pair belongs to.
     generate_items: [usize; CAPACITY],
     generated: usize,
@@ -70,11 +69,18 @@ impl X25519 {
     }
 
     /// Computes what was gathered and hands out the results.
-    pub(super) fn flush(&mut self, t: Ifma, items: &mut [Item<'_>]) {
+    pub(super) fn flush<S: Simd, const PARTS: usize>(
+        &mut self,
+        t: S,
+        scratch: &mut Scratch<S, PARTS>,
+        items: &mut [Item<'_>],
+    ) {
         let generate = &mut self.generate[..self.generated.div_ceil(LANES)];
         let agree = &mut self.agree[..self.agreed.div_ceil(LANES)];
-        // SAFETY: the token proves the features.
-        unsafe { run(t, generate, agree, &mut self.scratch) };
+        t.compiled(
+            #[inline(always)]
+            || run(t, generate, agree, scratch),
+        );
 
         let public = |index: usize| limbs::to_le_bytes(&get(&generate[index / LANES].public, index % LANES));
         for (index, &item) in self.generate_items[..self.generated].iter().enumerate() {

@@ -4,9 +4,9 @@
 use super::invert::invert_all;
 use super::montgomery::{Fe, N};
 use super::p256::Generate;
+use super::simd::Simd;
 use super::vector::{Block, Mask};
 use super::{VECTORS, wipe};
-use crate::cpu::Ifma;
 
 /// Eight signatures to compute. Integers are little-endian words, one lane per item.
 #[derive(Clone, Copy)]
@@ -27,34 +27,43 @@ pub(crate) struct Sign {
 }
 
 /// Inverses of the nonces of one pass.
-pub(crate) struct Scratch {
-    inverses: [Fe<N>; VECTORS],
-    products: [Fe<N>; VECTORS],
+pub(crate) struct Scratch<S: Simd, const PARTS: usize> {
+    inverses: [[Fe<S, N>; PARTS]; VECTORS],
+    products: [[Fe<S, N>; PARTS]; VECTORS],
 }
 
 /// Completes up to [`VECTORS`] vectors whose nonces' points are known, with one inversion for all.
-#[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
-pub(crate) fn finish(t: Ifma, sign: &mut [Sign], scratch: &mut Scratch) {
+#[inline(always)]
+pub(crate) fn finish<S: Simd, const PARTS: usize>(t: S, sign: &mut [Sign], scratch: &mut Scratch<S, PARTS>) {
+    const { assert!(PARTS == S::PARTS) };
     let count = sign.len().min(VECTORS);
     if count == 0 {
         return;
     }
     let Scratch { inverses, products } = scratch;
     for (item, inverse) in sign.iter().zip(inverses.iter_mut()) {
-        *inverse = Fe::from_words(t, &item.nonce.scalar).to_montgomery(t);
+        for part in 0..PARTS {
+            let t = t.part(part);
+            inverse[part] = Fe::from_words(t, &item.nonce.scalar).to_montgomery(t);
+        }
     }
     let _: [Mask; VECTORS] = invert_all(t, &mut inverses[..count], &mut products[..count]);
     for (item, inverse) in sign.iter_mut().zip(inverses.iter()) {
-        // x < p < 2n
-        let (_, r) = Fe::<N>::from_words(t, &item.nonce.x).reduce_once(t);
-        let key = Fe::from_words(t, &item.key).to_montgomery(t);
-        // One factor in Montgomery form, one not: the product is not. Below 1.1n + 1.01n.
-        let sum = r.mul(t, key).plus(Fe::from_words(t, &item.digest).loose()).carry(t);
-        let (_, s) = sum.mul(t, *inverse).carry(t).reduce_once(t);
-        r.to_words(&mut item.r);
-        s.to_words(&mut item.s);
-        item.done = item.nonce.done & !r.limbs_zero() & !s.limbs_zero();
+        let mut done = Mask::NONE;
+        for part in 0..PARTS {
+            let t = t.part(part);
+            // x < p < 2n
+            let (_, r) = Fe::<S, N>::from_words(t, &item.nonce.x).reduce_once(t);
+            let key = Fe::from_words(t, &item.key).to_montgomery(t);
+            // One factor in Montgomery form, one not: the product is not. Below 1.1n + 1.01n.
+            let sum = r.mul(t, key).plus(Fe::from_words(t, &item.digest).loose()).carry(t);
+            let (_, s) = sum.mul(t, inverse[part]).carry(t).reduce_once(t);
+            r.to_words(t, &mut item.r);
+            s.to_words(t, &mut item.s);
+            done = done | t.bits(!r.limbs_zero() & !s.limbs_zero());
+        }
+        item.done = item.nonce.done & done;
     }
-    wipe(&mut inverses[..count]);
-    wipe(&mut products[..count]);
+    wipe(inverses[..count].as_flattened_mut());
+    wipe(products[..count].as_flattened_mut());
 }

@@ -10,8 +10,8 @@
 
 use super::LANES;
 use super::invert::Invert;
-use super::vector::{Block, MASK51, Mask, V};
-use crate::cpu::Ifma;
+use super::simd::{Simd, Vector as _};
+use super::vector::{Block, MASK51};
 use crate::inversion::{self, Modulus};
 use crate::limbs::Limbs;
 
@@ -23,19 +23,19 @@ const P: Modulus = Modulus {
 
 /// Carried limbs: a factor.
 #[derive(Clone, Copy)]
-pub(crate) struct Fe([V; 5]);
+pub(crate) struct Fe<S: Simd>([S::Vector; 5]);
 
 /// The uncarried outcome of one multiplication.
 #[derive(Clone, Copy)]
-pub(crate) struct Product([V; 5]);
+pub(crate) struct Product<S: Simd>([S::Vector; 5]);
 
 /// An uncarried sum or difference.
 #[derive(Clone, Copy)]
-pub(crate) struct Loose([V; 5]);
+pub(crate) struct Loose<S: Simd>([S::Vector; 5]);
 
 /// One carry step, all limbs at once.
 #[inline(always)]
-fn carry(t: Ifma, a: [V; 5]) -> Fe {
+fn carry<S: Simd>(t: S, a: [S::Vector; 5]) -> Fe<S> {
     let mask = t.splat(MASK51);
     // 2^255 = 19: what leaves the top limb comes back 19-fold.
     Fe([
@@ -48,44 +48,43 @@ fn carry(t: Ifma, a: [V; 5]) -> Fe {
 }
 
 #[inline(always)]
-fn add(a: [V; 5], b: [V; 5]) -> [V; 5] {
+fn add<S: Simd>(a: [S::Vector; 5], b: [S::Vector; 5]) -> [S::Vector; 5] {
     [a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3], a[4] + b[4]]
 }
 
 /// `a − b` plus 2^9·p, whose limbs (about 2^60) exceed every limb of a product.
 #[inline(always)]
-fn sub(t: Ifma, a: [V; 5], b: [V; 5]) -> [V; 5] {
+fn sub<S: Simd>(t: S, a: [S::Vector; 5], b: [S::Vector; 5]) -> [S::Vector; 5] {
     let (low, high) = (t.splat((MASK51 - 18) << 9), t.splat(MASK51 << 9));
     [a[0] + low - b[0], a[1] + high - b[1], a[2] + high - b[2], a[3] + high - b[3], a[4] + high - b[4]]
 }
 
 /// Ten columns of weight 2^(51 k) to five.
 #[inline(always)]
-fn fold(t: Ifma, c: [V; 10]) -> Product {
-    let nineteen = t.splat(19);
+fn fold<S: Simd>(t: S, c: [S::Vector; 10]) -> Product<S> {
     let mut low = [c[0], c[1], c[2], c[3], c[4]];
     for k in 0..5 {
-        low[k] = low[k] + c[k + 5].mul64(nineteen);
+        low[k] = low[k] + t.times19(c[k + 5]);
     }
     Product(low)
 }
 
-impl Fe {
+impl<S: Simd> Fe<S> {
     #[inline(always)]
-    pub(crate) fn small(t: Ifma, value: u64) -> Self {
+    pub(crate) fn small(t: S, value: u64) -> Self {
         let zero = t.zero();
         Self([t.splat(value), zero, zero, zero, zero])
     }
 
     /// From limbs that keep the bound.
     #[inline(always)]
-    pub(crate) fn from_limbs(limbs: [V; 5]) -> Self {
+    pub(crate) fn from_limbs(limbs: [S::Vector; 5]) -> Self {
         Self(limbs)
     }
 
     /// Reads little-endian integers of 255 bits; the top bit is ignored (RFC 7748 §5).
     #[inline(always)]
-    pub(crate) fn from_words(t: Ifma, words: &[Block; 4]) -> Self {
+    pub(crate) fn from_words(t: S, words: &[Block; 4]) -> Self {
         let mask = t.splat(MASK51);
         let w = [t.load(&words[0].0), t.load(&words[1].0), t.load(&words[2].0), t.load(&words[3].0)];
         Self([
@@ -99,7 +98,7 @@ impl Fe {
 
     /// The limbs of the integer below p.
     #[inline(always)]
-    fn canonical(self, t: Ifma) -> [V; 5] {
+    fn canonical(self, t: S) -> [S::Vector; 5] {
         let (mask, nineteen) = (t.splat(MASK51), t.splat(19));
         // Twice carried, the value is below 2p; then q is 1 where it is p or more: the carry out of value + 19.
         let mut a = carry(t, carry(t, self.0).0).0;
@@ -118,16 +117,16 @@ impl Fe {
 
     /// Writes the integers below p, little-endian.
     #[inline(always)]
-    pub(crate) fn to_words(self, t: Ifma, words: &mut [Block; 4]) {
+    pub(crate) fn to_words(self, t: S, words: &mut [Block; 4]) {
         let a = self.canonical(t);
-        (a[0] | a[1].shl::<51>()).store(&mut words[0]);
-        (a[1].shr::<13>() | a[2].shl::<38>()).store(&mut words[1]);
-        (a[2].shr::<26>() | a[3].shl::<25>()).store(&mut words[2]);
-        (a[3].shr::<39>() | a[4].shl::<12>()).store(&mut words[3]);
+        t.store(a[0] | a[1].shl::<51>(), &mut words[0]);
+        t.store(a[1].shr::<13>() | a[2].shl::<38>(), &mut words[1]);
+        t.store(a[2].shr::<26>() | a[3].shl::<25>(), &mut words[2]);
+        t.store(a[3].shr::<39>() | a[4].shl::<12>(), &mut words[3]);
     }
 
     #[inline(always)]
-    pub(crate) fn mul(self, t: Ifma, other: Self) -> Product {
+    pub(crate) fn mul(self, t: S, other: Self) -> Product<S> {
         let (a, b) = (self.0, other.0);
         let mut c = [t.zero(); 10];
         // A high product has weight 2^52, twice its column's: all of them first, doubled at once.
@@ -148,7 +147,7 @@ impl Fe {
     }
 
     #[inline(always)]
-    pub(crate) fn square(self, t: Ifma) -> Product {
+    pub(crate) fn square(self, t: S) -> Product<S> {
         let a = self.0;
         let mut c = [t.zero(); 10];
         // Products of different limbs count twice, high products of them four times.
@@ -179,7 +178,7 @@ impl Fe {
 
     /// `self` in the lanes of `mask` replaced by `other`.
     #[inline(always)]
-    pub(crate) fn select(self, mask: Mask, other: Self) -> Self {
+    pub(crate) fn select(self, mask: S::Mask, other: Self) -> Self {
         let mut limbs = self.0;
         for i in 0..5 {
             limbs[i] = limbs[i].select(mask, other.0[i]);
@@ -188,25 +187,25 @@ impl Fe {
     }
 }
 
-impl Product {
+impl<S: Simd> Product<S> {
     #[inline(always)]
-    pub(crate) fn carry(self, t: Ifma) -> Fe {
+    pub(crate) fn carry(self, t: S) -> Fe<S> {
         carry(t, self.0)
     }
 
     #[inline(always)]
-    pub(crate) fn plus(self, other: Self) -> Loose {
-        Loose(add(self.0, other.0))
+    pub(crate) fn plus(self, other: Self) -> Loose<S> {
+        Loose(add::<S>(self.0, other.0))
     }
 
     #[inline(always)]
-    pub(crate) fn minus(self, t: Ifma, other: Self) -> Loose {
+    pub(crate) fn minus(self, t: S, other: Self) -> Loose<S> {
         Loose(sub(t, self.0, other.0))
     }
 
     /// `self + factor·other`, for a factor below 2^17.
     #[inline(always)]
-    pub(crate) fn plus_small_multiple(self, t: Ifma, factor: u64, other: Fe) -> Loose {
+    pub(crate) fn plus_small_multiple(self, t: S, factor: u64, other: Fe<S>) -> Loose<S> {
         let (mut sum, factor) = (self.0, t.splat(factor));
         let mut high = [t.zero(); 5];
         for i in 0..5 {
@@ -221,58 +220,58 @@ impl Product {
     }
 
     #[inline(always)]
-    pub(crate) fn select(self, mask: Mask, other: Self) -> Self {
-        Self(Fe(self.0).select(mask, Fe(other.0)).0)
+    pub(crate) fn select(self, mask: S::Mask, other: Self) -> Self {
+        Self(Fe::<S>(self.0).select(mask, Fe(other.0)).0)
     }
 }
 
-impl From<Fe> for Product {
+impl<S: Simd> From<Fe<S>> for Product<S> {
     #[inline(always)]
-    fn from(carried: Fe) -> Self {
+    fn from(carried: Fe<S>) -> Self {
         Self(carried.0)
     }
 }
 
-impl Loose {
+impl<S: Simd> Loose<S> {
     #[inline(always)]
-    pub(crate) fn carry(self, t: Ifma) -> Fe {
+    pub(crate) fn carry(self, t: S) -> Fe<S> {
         carry(t, self.0)
     }
 
     #[inline(always)]
-    pub(crate) fn plus(self, other: Product) -> Self {
-        Self(add(self.0, other.0))
+    pub(crate) fn plus(self, other: Product<S>) -> Self {
+        Self(add::<S>(self.0, other.0))
     }
 
     #[inline(always)]
-    pub(crate) fn minus(self, t: Ifma, other: Product) -> Self {
+    pub(crate) fn minus(self, t: S, other: Product<S>) -> Self {
         Self(sub(t, self.0, other.0))
     }
 
     #[inline(always)]
-    pub(crate) fn select(self, mask: Mask, other: Self) -> Self {
-        Self(Fe(self.0).select(mask, Fe(other.0)).0)
+    pub(crate) fn select(self, mask: S::Mask, other: Self) -> Self {
+        Self(Fe::<S>(self.0).select(mask, Fe(other.0)).0)
     }
 }
 
-impl Invert for Fe {
+impl<S: Simd> Invert<S> for Fe<S> {
     #[inline(always)]
-    fn one(t: Ifma) -> Self {
+    fn one(t: S) -> Self {
         Self::small(t, 1)
     }
 
     #[inline(always)]
-    fn mul(self, t: Ifma, other: Self) -> Self {
+    fn mul(self, t: S, other: Self) -> Self {
         self.mul(t, other).carry(t)
     }
 
     #[inline(always)]
-    fn select(self, mask: Mask, other: Self) -> Self {
+    fn select(self, mask: S::Mask, other: Self) -> Self {
         self.select(mask, other)
     }
 
     #[inline(always)]
-    fn is_zero(self, t: Ifma) -> Mask {
+    fn is_zero(self, t: S) -> S::Mask {
         let a = self.canonical(t);
         (a[0] | a[1] | a[2] | a[3] | a[4]).is_zero()
     }
@@ -290,7 +289,7 @@ impl Invert for Fe {
     }
 
     #[inline(always)]
-    fn invert_first_lane(self, t: Ifma) -> Self {
+    fn invert_first_lane(self, t: S) -> Self {
         let mut words = [Block::ZERO; 4];
         self.to_words(t, &mut words);
         let value: Limbs = [words[0].0[0], words[1].0[0], words[2].0[0], words[3].0[0]];

@@ -1,28 +1,32 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Curve arithmetic on eight independent items at once, in AVX-512 IFMA lanes.
+//! Curve arithmetic on eight independent items at once, in lanes of IFMA.
 //!
 //! A vector holds one 64-bit limb of eight items. IFMA multiplies 52-bit limbs and adds the low
 //! or the high 52 bits of the product to a 64-bit accumulator: carries can wait, and where they
 //! wait is what the types say: `Fe` is carried and may be multiplied, `Loose` may only be added,
 //! subtracted and carried.
 //!
-//! **Features.** Functions that are not inlined carry `#[target_feature]`. Everything they are
-//! built of is `#[inline(always)]` without the attribute (Rust refuses both together) and must
-//! be a plain function or loop, never a closure handed to library code: a closure's body is
-//! compiled without the features when the library does not inline it. An [`Ifma`] token, or a
-//! vector that was made with one, proves that the features are there.
+//! **Instruction sets.** [`simd`] says what this code asks of one; [`avx512`] has it in registers of
+//! eight lanes, [`avx`] in registers of four. RSA uses the first directly.
+//!
+//! **Features.** [`Simd::compiled`], and functions of RSA that are not inlined, carry
+//! `#[target_feature]`. Everything they are built of is `#[inline(always)]` without the attribute
+//! (Rust refuses both together) and must be a plain function or loop, never a closure handed to
+//! library code: a closure's body is compiled without the features when the library does not inline
+//! it. A token, or a vector that was made with one, proves that the features are there.
 //!
 //! **Constant time.** No branch and no address depends on a secret, in any lane; a table is read
 //! in full. Lanes never exchange data except in [`invert`], which multiplies all lanes together;
 //! zeros are taken out of that product first, so that no item can spoil another's result.
-//!
-//! [`Ifma`]: crate::cpu::Ifma
 
 #![allow(clippy::needless_range_loop)] // limbs of several numbers side by side, by their index
 
 use crate::cpu::Ifma;
 use crate::limbs::Limbs;
+use simd::Simd;
 
+pub(crate) mod avx;
+pub(crate) mod avx512;
 pub(crate) mod ecdsa;
 pub(crate) mod field25519;
 pub(crate) mod invert;
@@ -31,6 +35,7 @@ pub(crate) mod nonce;
 pub(crate) mod p256;
 pub(crate) mod recode;
 pub(crate) mod rsa;
+pub(crate) mod simd;
 pub(crate) mod vector;
 pub(crate) mod x25519;
 
@@ -38,6 +43,9 @@ pub(crate) mod x25519;
 pub(crate) const LANES: usize = 8;
 /// Most vectors that share one inversion: 64 items.
 pub(crate) const VECTORS: usize = 8;
+
+/// More than the deepest frames of lane code together.
+const DEPTH: usize = 8192;
 
 /// Puts an integer into one lane.
 pub(crate) fn put(words: &mut [vector::Block; 4], lane: usize, value: &Limbs) {
@@ -60,9 +68,9 @@ pub(crate) unsafe trait Plain: Copy {}
 // SAFETY: integers, vectors and masks of integers.
 unsafe impl Plain for vector::Block {}
 // SAFETY: as above.
-unsafe impl Plain for field25519::Fe {}
+unsafe impl<S: Simd> Plain for field25519::Fe<S> {}
 // SAFETY: as above.
-unsafe impl<M: Copy> Plain for montgomery::Fe<M> {}
+unsafe impl<S: Simd, M: Copy> Plain for montgomery::Fe<S, M> {}
 // SAFETY: as above.
 unsafe impl Plain for x25519::Generate {}
 // SAFETY: as above.
@@ -72,9 +80,9 @@ unsafe impl Plain for p256::Generate {}
 // SAFETY: as above.
 unsafe impl Plain for p256::Agree {}
 // SAFETY: as above.
-unsafe impl Plain for p256::Jacobian {}
+unsafe impl<S: Simd> Plain for p256::Jacobian<S> {}
 // SAFETY: as above.
-unsafe impl Plain for p256::Multiples {}
+unsafe impl<S: Simd> Plain for p256::Multiples<S> {}
 // SAFETY: as above.
 unsafe impl Plain for ecdsa::Sign {}
 // SAFETY: as above.
@@ -97,8 +105,6 @@ pub(crate) fn wipe<T: Plain>(secrets: &mut [T]) {
 #[inline(never)]
 #[target_feature(enable = "avx512f")]
 fn wipe_below(_t: Ifma) {
-    /// More than the deepest frames of lane code together.
-    const DEPTH: usize = 8192;
     let mut below = core::mem::MaybeUninit::<[u8; DEPTH]>::uninit();
     // SAFETY: the array is ours to write. The assembly writes what it declares; the token proves
     // AVX-512F.

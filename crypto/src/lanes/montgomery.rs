@@ -14,8 +14,8 @@ use core::marker::PhantomData;
 
 use super::LANES;
 use super::invert::Invert;
-use super::vector::{Block, MASK52, Mask, V};
-use crate::cpu::Ifma;
+use super::simd::{Simd, Vector as _};
+use super::vector::{Block, MASK52};
 use crate::inversion::{self, Modulus};
 use crate::limbs::Limbs;
 
@@ -29,24 +29,24 @@ pub(crate) trait Prime: Copy {
     const R2: [u64; 5];
     const R3: [u64; 5];
     /// `wide / 2^260` modulo the prime, not carried. Negative limbs are fine.
-    fn reduce(t: Ifma, wide: [V; 10]) -> [V; 5];
+    fn reduce<S: Simd>(t: S, wide: [S::Vector; 10]) -> [S::Vector; 5];
 }
 
 /// A carried residue.
 #[derive(Clone, Copy)]
-pub(crate) struct Fe<M>([V; 5], PhantomData<M>);
+pub(crate) struct Fe<S: Simd, M>([S::Vector; 5], PhantomData<M>);
 
 /// An uncarried residue.
 #[derive(Clone, Copy)]
-pub(crate) struct Loose<M>([V; 5], PhantomData<M>);
+pub(crate) struct Loose<S: Simd, M>([S::Vector; 5], PhantomData<M>);
 
 /// A double-width integer to be reduced.
 #[derive(Clone, Copy)]
-pub(crate) struct Wide<M>([V; 10], PhantomData<M>);
+pub(crate) struct Wide<S: Simd, M>([S::Vector; 10], PhantomData<M>);
 
 /// Carries from limb to limb, signs included; the top limb keeps what is left.
 #[inline(always)]
-fn carry(t: Ifma, mut a: [V; 5]) -> [V; 5] {
+fn carry<S: Simd>(t: S, mut a: [S::Vector; 5]) -> [S::Vector; 5] {
     let mask = t.splat(MASK52);
     for i in 0..4 {
         a[i + 1] = a[i + 1] + a[i].sar::<52>();
@@ -55,9 +55,9 @@ fn carry(t: Ifma, mut a: [V; 5]) -> [V; 5] {
     a
 }
 
-impl<M: Prime> Fe<M> {
+impl<S: Simd, M: Prime> Fe<S, M> {
     #[inline(always)]
-    pub(crate) fn constant(t: Ifma, limbs: [u64; 5]) -> Self {
+    pub(crate) fn constant(t: S, limbs: [u64; 5]) -> Self {
         let mut result = [t.zero(); 5];
         for i in 0..5 {
             result[i] = t.splat(limbs[i]);
@@ -68,7 +68,7 @@ impl<M: Prime> Fe<M> {
     /// The integers of 256 bits, times 2^`SHIFT`, as they are: below 2^`SHIFT`·(1 + 2^-31)·m.
     /// The upper bits of each limb are left in place, so that the result is a factor and nothing else.
     #[inline(always)]
-    pub(crate) fn factor_from_words<const SHIFT: usize>(words: [V; 4]) -> Self {
+    pub(crate) fn factor_from_words<const SHIFT: usize>(words: [S::Vector; 4]) -> Self {
         let w = words;
         Self(
             match SHIFT {
@@ -100,7 +100,7 @@ impl<M: Prime> Fe<M> {
 
     /// Clears what [`Self::factor_from_words`] left above 52 bits.
     #[inline(always)]
-    pub(crate) fn masked(self, t: Ifma) -> Self {
+    pub(crate) fn masked(self, t: S) -> Self {
         let mask = t.splat(MASK52);
         let a = self.0;
         Self([a[0] & mask, a[1] & mask, a[2] & mask, a[3] & mask, a[4]], PhantomData)
@@ -108,26 +108,26 @@ impl<M: Prime> Fe<M> {
 
     /// Reads integers, below 1.01m.
     #[inline(always)]
-    pub(crate) fn from_words(t: Ifma, words: &[Block; 4]) -> Self {
+    pub(crate) fn from_words(t: S, words: &[Block; 4]) -> Self {
         let [a, b, c, d] = words;
         Self::factor_from_words::<0>([t.load(&a.0), t.load(&b.0), t.load(&c.0), t.load(&d.0)]).masked(t)
     }
 
     /// Into Montgomery form, below 1.1m if `self` is below 1.01m.
     #[inline(always)]
-    pub(crate) fn to_montgomery(self, t: Ifma) -> Self {
+    pub(crate) fn to_montgomery(self, t: S) -> Self {
         self.mul(t, Self::constant(t, M::R2)).carry(t)
     }
 
     /// Out of Montgomery form, below 2m.
     #[inline(always)]
-    pub(crate) fn leave_montgomery(self, t: Ifma) -> Self {
+    pub(crate) fn leave_montgomery(self, t: S) -> Self {
         self.mul(t, Self::constant(t, [1, 0, 0, 0, 0])).carry(t)
     }
 
     /// The lanes whose value is below m, and the values minus m where they are not; for values below 2m.
     #[inline(always)]
-    pub(crate) fn reduce_once(self, t: Ifma) -> (Mask, Self) {
+    pub(crate) fn reduce_once(self, t: S) -> (S::Mask, Self) {
         let mut difference = self.0;
         for i in 0..5 {
             difference[i] = difference[i] - t.splat(M::LIMBS[i]);
@@ -139,23 +139,23 @@ impl<M: Prime> Fe<M> {
 
     /// Writes integers below 2^256.
     #[inline(always)]
-    pub(crate) fn to_words(self, words: &mut [Block; 4]) {
+    pub(crate) fn to_words(self, t: S, words: &mut [Block; 4]) {
         let a = self.0;
-        (a[0] | a[1].shl::<52>()).store(&mut words[0]);
-        (a[1].shr::<12>() | a[2].shl::<40>()).store(&mut words[1]);
-        (a[2].shr::<24>() | a[3].shl::<28>()).store(&mut words[2]);
-        (a[3].shr::<36>() | a[4].shl::<16>()).store(&mut words[3]);
+        t.store(a[0] | a[1].shl::<52>(), &mut words[0]);
+        t.store(a[1].shr::<12>() | a[2].shl::<40>(), &mut words[1]);
+        t.store(a[2].shr::<24>() | a[3].shl::<28>(), &mut words[2]);
+        t.store(a[3].shr::<36>() | a[4].shl::<16>(), &mut words[3]);
     }
 
     /// The lanes whose limbs are all zero.
     #[inline(always)]
-    pub(crate) fn limbs_zero(self) -> Mask {
+    pub(crate) fn limbs_zero(self) -> S::Mask {
         let a = self.0;
         (a[0] | a[1] | a[2] | a[3] | a[4]).is_zero()
     }
 
     #[inline(always)]
-    pub(crate) fn mul_wide(self, t: Ifma, other: Self) -> Wide<M> {
+    pub(crate) fn mul_wide(self, t: S, other: Self) -> Wide<S, M> {
         let (a, b) = (self.0, other.0);
         let mut c = [t.zero(); 10];
         for i in 0..5 {
@@ -168,7 +168,7 @@ impl<M: Prime> Fe<M> {
     }
 
     #[inline(always)]
-    pub(crate) fn square_wide(self, t: Ifma) -> Wide<M> {
+    pub(crate) fn square_wide(self, t: S) -> Wide<S, M> {
         let a = self.0;
         let mut c = [t.zero(); 10];
         for i in 0..5 {
@@ -188,18 +188,18 @@ impl<M: Prime> Fe<M> {
     }
 
     #[inline(always)]
-    pub(crate) fn mul(self, t: Ifma, other: Self) -> Loose<M> {
+    pub(crate) fn mul(self, t: S, other: Self) -> Loose<S, M> {
         self.mul_wide(t, other).reduce(t)
     }
 
     #[inline(always)]
-    pub(crate) fn square(self, t: Ifma) -> Loose<M> {
+    pub(crate) fn square(self, t: S) -> Loose<S, M> {
         self.square_wide(t).reduce(t)
     }
 
     /// For use in sums.
     #[inline(always)]
-    pub(crate) fn loose(self) -> Loose<M> {
+    pub(crate) fn loose(self) -> Loose<S, M> {
         Loose(self.0, PhantomData)
     }
 
@@ -215,7 +215,7 @@ impl<M: Prime> Fe<M> {
 
     /// `other` in the lanes of `mask`.
     #[inline(always)]
-    pub(crate) fn select(self, mask: Mask, other: Self) -> Self {
+    pub(crate) fn select(self, mask: S::Mask, other: Self) -> Self {
         let mut limbs = self.0;
         for i in 0..5 {
             limbs[i] = limbs[i].select(mask, other.0[i]);
@@ -224,9 +224,9 @@ impl<M: Prime> Fe<M> {
     }
 }
 
-impl<M: Prime> Wide<M> {
+impl<S: Simd, M: Prime> Wide<S, M> {
     #[inline(always)]
-    pub(crate) fn reduce(self, t: Ifma) -> Loose<M> {
+    pub(crate) fn reduce(self, t: S) -> Loose<S, M> {
         Loose(M::reduce(t, self.0), PhantomData)
     }
 
@@ -249,14 +249,14 @@ impl<M: Prime> Wide<M> {
     }
 }
 
-impl<M: Prime> Loose<M> {
+impl<S: Simd, M: Prime> Loose<S, M> {
     #[inline(always)]
-    pub(crate) fn zero(t: Ifma) -> Self {
+    pub(crate) fn zero(t: S) -> Self {
         Self([t.zero(); 5], PhantomData)
     }
 
     #[inline(always)]
-    pub(crate) fn carry(self, t: Ifma) -> Fe<M> {
+    pub(crate) fn carry(self, t: S) -> Fe<S, M> {
         Fe(carry(t, self.0), PhantomData)
     }
 
@@ -274,7 +274,7 @@ impl<M: Prime> Loose<M> {
 
     /// Adds `count`·m, so that a difference is not negative.
     #[inline(always)]
-    pub(crate) fn plus_modulus(self, t: Ifma, count: u64) -> Self {
+    pub(crate) fn plus_modulus(self, t: S, count: u64) -> Self {
         let mut limbs = self.0;
         for i in 0..5 {
             if M::LIMBS[i] != 0 {
@@ -302,7 +302,7 @@ impl<M: Prime> Loose<M> {
 
     /// `self + other`, or `self − other` in the lanes of `mask`.
     #[inline(always)]
-    pub(crate) fn plus_or_minus(self, mask: Mask, other: Self) -> Self {
+    pub(crate) fn plus_or_minus(self, mask: S::Mask, other: Self) -> Self {
         let (plus, minus) = (self.plus(other).0, self.minus(other).0);
         let mut limbs = plus;
         for i in 0..5 {
@@ -325,7 +325,7 @@ impl Prime for P {
         [0xf_d000_0000_a000, 0xf_ffff_f7ff_ffff, 0xf_ffcf_ffff_fedf, 0x1_0000_0005_ffff, 0x1_8000_0000];
 
     #[inline(always)]
-    fn reduce(t: Ifma, mut c: [V; 10]) -> [V; 5] {
+    fn reduce<S: Simd>(t: S, mut c: [S::Vector; 10]) -> [S::Vector; 5] {
         let (p1, p3, p4) = (t.splat(1 << 44), t.splat(1 << 36), t.splat(0xffff_ffff_0000));
         for i in 0..5 {
             // The lowest limb of p is −1 mod 2^52, so q is column i itself, of which IFMA reads 52 bits.
@@ -342,10 +342,10 @@ impl Prime for P {
     }
 }
 
-impl Loose<P> {
+impl<S: Simd> Loose<S, P> {
     /// Carries and takes multiples of p off: below 1.01p for a value of 0 to 15p.
     #[inline(always)]
-    pub(crate) fn fold(self, t: Ifma) -> Fe<P> {
+    pub(crate) fn fold(self, t: S) -> Fe<S, P> {
         let mut a = carry(t, self.0);
         // 2^256 = 2^224 − 2^192 − 2^96 + 1
         let top = a[4].shr::<48>();
@@ -372,7 +372,7 @@ impl Prime for N {
         [0x9_617f_757e_3b0d, 0x7_3e9f_d267_76fc, 0xe_93f2_6238_f08c, 0x4_d513_b924_6ba5, 0xa54e_7b43_7be6];
 
     #[inline(always)]
-    fn reduce(t: Ifma, mut c: [V; 10]) -> [V; 5] {
+    fn reduce<S: Simd>(t: S, mut c: [S::Vector; 10]) -> [S::Vector; 5] {
         /// −n⁻¹ mod 2^52.
         const MINUS_INVERSE: u64 = 0x1_c8aa_ee00_bc4f;
         for i in 0..5 {
@@ -388,24 +388,24 @@ impl Prime for N {
     }
 }
 
-impl<M: Prime> Invert for Fe<M> {
+impl<S: Simd, M: Prime> Invert<S> for Fe<S, M> {
     #[inline(always)]
-    fn one(t: Ifma) -> Self {
+    fn one(t: S) -> Self {
         Self::constant(t, M::R)
     }
 
     #[inline(always)]
-    fn mul(self, t: Ifma, other: Self) -> Self {
+    fn mul(self, t: S, other: Self) -> Self {
         self.mul(t, other).carry(t)
     }
 
     #[inline(always)]
-    fn select(self, mask: Mask, other: Self) -> Self {
+    fn select(self, mask: S::Mask, other: Self) -> Self {
         self.select(mask, other)
     }
 
     #[inline(always)]
-    fn is_zero(self, t: Ifma) -> Mask {
+    fn is_zero(self, t: S) -> S::Mask {
         // A multiple of m times 2^-260 is 0 or m, because a multiplication by one gives at most m.
         let (_, reduced) = self.leave_montgomery(t).reduce_once(t);
         reduced.limbs_zero()
@@ -427,11 +427,11 @@ impl<M: Prime> Invert for Fe<M> {
     }
 
     #[inline(always)]
-    fn invert_first_lane(self, t: Ifma) -> Self {
+    fn invert_first_lane(self, t: S) -> Self {
         let mut words = [Block::ZERO; 4];
         // Multiplication by R/R leaves the form as it is and the value below 2m.
         let (_, value) = self.mul(t, Self::constant(t, M::R)).carry(t).reduce_once(t);
-        value.to_words(&mut words);
+        value.to_words(t, &mut words);
         let value: Limbs = [words[0].0[0], words[1].0[0], words[2].0[0], words[3].0[0]];
         let inverse = inversion::invert(&value, M::MODULUS);
         for i in 0..4 {

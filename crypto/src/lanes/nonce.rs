@@ -6,92 +6,111 @@
 //! signature.
 
 use core::arch::x86_64::{
-    __m256i, _mm256_add_epi32, _mm256_or_si256, _mm256_ror_epi32, _mm256_set1_epi32, _mm256_slli_epi32,
-    _mm256_srli_epi32, _mm256_ternarylogic_epi32, _mm256_xor_si256,
+    __m256i, _mm256_add_epi32, _mm256_and_si256, _mm256_or_si256, _mm256_set1_epi32, _mm256_sllv_epi32,
+    _mm256_srlv_epi32, _mm256_xor_si256,
 };
 
 use super::ecdsa::Sign;
-use super::vector::{Block, V};
-use crate::cpu::Ifma;
+use super::simd::Simd;
+use super::vector::Block;
 
-/// Eight lanes of 32 bits; its existence proves that an [`Ifma`] token exists.
+/// Eight lanes of 32 bits; its existence proves AVX2. Where the CPU can rotate and has logic of three
+/// operands, the compiler finds it in what is written here.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 struct W(__m256i);
 
-/// 32 bytes, big-endian.
-type Words = [W; 8];
-
 impl W {
     #[inline(always)]
     #[allow(clippy::cast_possible_wrap)] // same 32 bits
-    fn splat(_t: Ifma, value: u32) -> Self {
-        // SAFETY: the token proves AVX-512VL.
+    fn splat<S: Simd>(_t: S, value: u32) -> Self {
+        // SAFETY: every token proves AVX2.
         Self(unsafe { _mm256_set1_epi32(value as i32) })
     }
 
     #[inline(always)]
     fn plus(self, other: Self) -> Self {
-        // SAFETY: this vector proves AVX-512VL.
+        // SAFETY: this vector proves AVX2.
         Self(unsafe { _mm256_add_epi32(self.0, other.0) })
     }
 
     #[inline(always)]
     fn xor(self, other: Self) -> Self {
-        // SAFETY: this vector proves AVX-512VL.
+        // SAFETY: this vector proves AVX2.
         Self(unsafe { _mm256_xor_si256(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn and(self, other: Self) -> Self {
+        // SAFETY: this vector proves AVX2.
+        Self(unsafe { _mm256_and_si256(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn or(self, other: Self) -> Self {
+        // SAFETY: this vector proves AVX2.
+        Self(unsafe { _mm256_or_si256(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn shr<const N: i32>(self) -> Self {
+        // SAFETY: this vector proves AVX2.
+        Self(unsafe { _mm256_srlv_epi32(self.0, _mm256_set1_epi32(N)) })
+    }
+
+    #[inline(always)]
+    fn shl<const N: i32>(self) -> Self {
+        // SAFETY: this vector proves AVX2.
+        Self(unsafe { _mm256_sllv_epi32(self.0, _mm256_set1_epi32(N)) })
+    }
+
+    #[inline(always)]
+    fn rotr<const N: i32>(self) -> Self {
+        // SAFETY: this vector proves AVX2.
+        self.shr::<N>().or(Self(unsafe { _mm256_sllv_epi32(self.0, _mm256_set1_epi32(32 - N)) }))
     }
 
     /// ROTR^A ⊕ ROTR^B ⊕ ROTR^C
     #[inline(always)]
     fn rotations<const A: i32, const B: i32, const C: i32>(self) -> Self {
-        // SAFETY: this vector proves AVX-512VL.
-        Self(unsafe {
-            let (a, b) = (_mm256_ror_epi32::<A>(self.0), _mm256_ror_epi32::<B>(self.0));
-            _mm256_ternarylogic_epi32::<0x96>(a, b, _mm256_ror_epi32::<C>(self.0))
-        })
+        self.rotr::<A>().xor(self.rotr::<B>()).xor(self.rotr::<C>())
     }
 
     /// ROTR^A ⊕ ROTR^B ⊕ SHR^C
     #[inline(always)]
     fn rotations_and_shift<const A: i32, const B: i32, const C: i32>(self) -> Self {
-        // SAFETY: this vector proves AVX-512VL.
-        Self(unsafe {
-            let (a, b) = (_mm256_ror_epi32::<A>(self.0), _mm256_ror_epi32::<B>(self.0));
-            _mm256_ternarylogic_epi32::<0x96>(a, b, _mm256_srli_epi32::<C>(self.0))
-        })
+        self.rotr::<A>().xor(self.rotr::<B>()).xor(self.shr::<C>())
     }
 
     /// Ch: `y` where `self` is one, `z` where it is zero.
     #[inline(always)]
     fn choose(self, y: Self, z: Self) -> Self {
-        // SAFETY: this vector proves AVX-512VL.
-        Self(unsafe { _mm256_ternarylogic_epi32::<0xca>(self.0, y.0, z.0) })
+        z.xor(self.and(y.xor(z)))
     }
 
     /// Maj
     #[inline(always)]
     fn majority(self, y: Self, z: Self) -> Self {
-        // SAFETY: this vector proves AVX-512VL.
-        Self(unsafe { _mm256_ternarylogic_epi32::<0xe8>(self.0, y.0, z.0) })
+        self.and(y).or(z.and(self.or(y)))
     }
 
     /// The last byte of `self`, then the first three of `next`.
     #[inline(always)]
     fn last_byte_then(self, next: Self) -> Self {
-        // SAFETY: this vector proves AVX-512VL.
-        Self(unsafe { _mm256_or_si256(_mm256_slli_epi32::<24>(self.0), _mm256_srli_epi32::<8>(next.0)) })
+        self.shl::<24>().or(next.shr::<8>())
     }
 }
 
+/// 32 bytes, big-endian.
+type Words = [W; 8];
+
 /// Eight big-endian words of each lane's integer.
 #[inline(always)]
-fn words(t: Ifma, integer: &[Block; 4]) -> Words {
+fn words<S: Simd>(t: S, integer: &[Block; 4]) -> Words {
     let mut words = [W::splat(t, 0); 8];
     for i in 0..4 {
-        let limb = t.load(&integer[3 - i].0);
-        words[2 * i] = W(limb.shr::<32>().low_halves());
-        words[2 * i + 1] = W(limb.low_halves());
+        let (upper, lower) = t.load_halves(&integer[3 - i]);
+        (words[2 * i], words[2 * i + 1]) = (W(upper), W(lower));
     }
     words
 }
@@ -176,9 +195,17 @@ fn round(a: W, b: W, c: W, d: &mut W, e: W, f: W, g: W, h: &mut W, kw: W) {
     *h = t1.plus(t2);
 }
 
-/// The compression function (FIPS 180-4 §6.2.2).
-#[target_feature(enable = "avx512f,avx512vl")]
-fn compress(t: Ifma, state: &Words, block: &[W; 16]) -> Words {
+/// The compression function (FIPS 180-4 §6.2.2), a function of its own: a nonce takes twenty.
+#[inline(always)]
+fn compress<S: Simd>(t: S, state: &Words, block: &[W; 16]) -> Words {
+    t.compiled(
+        #[inline(always)]
+        || compress_inlined(t, state, block),
+    )
+}
+
+#[inline(always)]
+fn compress_inlined<S: Simd>(t: S, state: &Words, block: &[W; 16]) -> Words {
     let mut w = *block;
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
     for chunk in 0..4 {
@@ -222,7 +249,7 @@ struct Hmac {
 
 impl Hmac {
     #[inline(always)]
-    fn new(t: Ifma, key: &Words) -> Self {
+    fn new<S: Simd>(t: S, key: &Words) -> Self {
         let mut initial = [W::splat(t, 0); 8];
         for i in 0..8 {
             initial[i] = W::splat(t, INITIAL[i]);
@@ -232,23 +259,19 @@ impl Hmac {
             inner[i] = inner[i].xor(key[i]);
             outer[i] = outer[i].xor(key[i]);
         }
-        // SAFETY: the token proves AVX-512VL.
-        unsafe { Self { inner: compress(t, &initial, &inner), outer: compress(t, &initial, &outer) } }
+        Self { inner: compress(t, &initial, &inner), outer: compress(t, &initial, &outer) }
     }
 
     /// Finishes with a last message block of 32 bytes.
     #[inline(always)]
-    fn of_words(&self, t: Ifma, message: &Words) -> Words {
-        // SAFETY: the token proves AVX-512VL.
-        unsafe {
-            let inner = compress(t, &self.inner, &last_block(t, message));
-            compress(t, &self.outer, &last_block(t, &inner))
-        }
+    fn of_words<S: Simd>(&self, t: S, message: &Words) -> Words {
+        let inner = compress(t, &self.inner, &last_block(t, message));
+        compress(t, &self.outer, &last_block(t, &inner))
     }
 
     /// HMAC(V ‖ `tag` ‖ x ‖ h ‖ extra), whose 129 bytes fill three blocks.
     #[inline(always)]
-    fn of_seed(&self, t: Ifma, value: &Words, tag: u32, seed: &[Words; 3]) -> Words {
+    fn of_seed<S: Simd>(&self, t: S, value: &Words, tag: u32, seed: &[Words; 3]) -> Words {
         let zero = W::splat(t, 0);
         let mut message = [[zero; 16]; 3];
         let flat = message.as_flattened_mut();
@@ -262,19 +285,16 @@ impl Hmac {
         flat[32] = before.last_byte_then(W::splat(t, 0x8000_0000));
         flat[47] = W::splat(t, 8 * (64 + 129));
         let mut state = self.inner;
-        // SAFETY: the token proves AVX-512VL.
-        unsafe {
-            for block in &message {
-                state = compress(t, &state, block);
-            }
-            compress(t, &self.outer, &last_block(t, &state))
+        for block in &message {
+            state = compress(t, &state, block);
         }
+        compress(t, &self.outer, &last_block(t, &state))
     }
 }
 
 /// 32 bytes that follow a block of 64, padded.
 #[inline(always)]
-fn last_block(t: Ifma, message: &Words) -> [W; 16] {
+fn last_block<S: Simd>(t: S, message: &Words) -> [W; 16] {
     let mut block = [W::splat(t, 0); 16];
     block[..8].copy_from_slice(message);
     block[8] = W::splat(t, 0x8000_0000);
@@ -284,8 +304,8 @@ fn last_block(t: Ifma, message: &Words) -> [W; 16] {
 
 /// Derives the nonces from key, digest and entropy. A nonce out of range is no nonce: the lane that
 /// gets it goes to scalar code.
-#[target_feature(enable = "avx512f,avx512dq,avx512ifma,avx512vl,bmi1,bmi2,lzcnt")]
-pub(crate) fn derive(t: Ifma, sign: &mut [Sign]) {
+#[inline(always)]
+pub(crate) fn derive<S: Simd>(t: S, sign: &mut [Sign]) {
     for item in sign {
         let seed = [words(t, &item.key), words(t, &item.digest), words(t, &item.entropy)];
         // Steps b to g.
@@ -299,8 +319,7 @@ pub(crate) fn derive(t: Ifma, sign: &mut [Sign]) {
         // Step h.
         let nonce = hmac.of_words(t, &value);
         for i in 0..4 {
-            let (high, low) = (V::from_halves(t, nonce[2 * i].0), V::from_halves(t, nonce[2 * i + 1].0));
-            (high.shl::<32>() | low).store(&mut item.nonce.scalar[3 - i]);
+            t.store_halves(nonce[2 * i].0, nonce[2 * i + 1].0, &mut item.nonce.scalar[3 - i]);
         }
     }
 }

@@ -11,13 +11,13 @@ use super::ecdsa::Sign;
 use super::invert::invert_all;
 use super::montgomery::{Fe as Residue, Loose, N, P, Prime as _};
 use super::recode::{Digit, odd};
-use super::vector::{Block, Mask, V};
+use super::simd::Simd;
+use super::vector::{Block, Mask};
 use super::{VECTORS, wipe};
-use crate::cpu::Ifma;
 use crate::p256::scalar;
 use crate::p256::table::{ENTRIES, TABLE, WINDOW, WINDOWS};
 
-type Fe = Residue<P>;
+type Fe<S> = Residue<S, P>;
 
 /// Eight scalars to multiply the base point by. Integers are little-endian words, one lane per item.
 #[derive(Clone, Copy)]
@@ -57,71 +57,94 @@ const MULTIPLES: usize = 1 << (POINT_WINDOW - 1);
 const MOST: usize = 2 * VECTORS + AGREE_VECTORS;
 
 /// Points and tables of one pass.
-pub(crate) struct Scratch {
-    points: [Jacobian; MOST],
-    inverses: [Fe; MOST],
-    products: [Fe; MOST],
-    tables: [Multiples; AGREE_VECTORS],
+pub(crate) struct Scratch<S: Simd, const PARTS: usize> {
+    points: [[Jacobian<S>; PARTS]; MOST],
+    inverses: [[Fe<S>; PARTS]; MOST],
+    products: [[Fe<S>; PARTS]; MOST],
+    tables: [[Multiples<S>; PARTS]; AGREE_VECTORS],
 }
 
 /// Computes up to [`VECTORS`] vectors of signatures' nonce points, as many of [`Generate`], and
 /// [`AGREE_VECTORS`] of [`Agree`], with one inversion for all results and one for all tables.
-#[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
-pub(crate) fn run(
-    t: Ifma,
+#[inline(always)]
+pub(crate) fn run<S: Simd, const PARTS: usize>(
+    t: S,
     sign: &mut [Sign],
     generate: &mut [Generate],
     agree: &mut [Agree],
-    scratch: &mut Scratch,
+    scratch: &mut Scratch<S, PARTS>,
 ) {
+    const { assert!(PARTS == S::PARTS) };
     if sign.is_empty() && generate.is_empty() && agree.is_empty() {
         return;
     }
     let Scratch { points, inverses, products, tables } = scratch;
     let agreed = agree.len().min(AGREE_VECTORS);
     for ((item, table), inverse) in agree.iter_mut().zip(tables.iter_mut()).zip(inverses.iter_mut()) {
-        let peer;
-        (peer, item.off_curve) = read_point(t, &item.peer_x, &item.peer_y);
-        *inverse = table.fill(t, peer);
+        item.off_curve = Mask::NONE;
+        for part in 0..PARTS {
+            let t = t.part(part);
+            let (peer, off_curve) = read_point(t, &item.peer_x, &item.peer_y);
+            item.off_curve = item.off_curve | t.bits(off_curve);
+            inverse[part] = table[part].fill(t, peer);
+        }
     }
     if agreed > 0 {
         let _: [Mask; AGREE_VECTORS] = invert_all(t, &mut inverses[..agreed], &mut products[..agreed]);
     }
     for (table, inverse) in tables.iter_mut().zip(inverses.iter()).take(agreed) {
-        table.normalize(t, *inverse);
+        for part in 0..PARTS {
+            table[part].normalize(t, inverse[part]);
+        }
     }
 
     let mut count = 0;
     for (item, table) in agree.iter().zip(tables.iter()) {
-        points[count] = multiply(t, &item.scalar, table);
+        for part in 0..PARTS {
+            points[count][part] = multiply(t.part(part), &item.scalar, &table[part]);
+        }
         count += 1;
     }
     for (item, point) in base_multiples(sign, generate).zip(&mut points[count..]) {
-        *point = multiply_base(t, &item.scalar);
+        for part in 0..PARTS {
+            point[part] = multiply_base(t.part(part), &item.scalar);
+        }
         count += 1;
     }
 
     for (point, inverse) in points.iter().zip(inverses.iter_mut()).take(count) {
-        *inverse = point.z;
+        for part in 0..PARTS {
+            inverse[part] = point[part].z;
+        }
     }
     let zeros: [Mask; MOST] = invert_all(t, &mut inverses[..count], &mut products[..count]);
     let mut results = points.iter().zip(inverses.iter()).zip(zeros);
     for (item, ((point, inverse), zero)) in agree.iter_mut().zip(&mut results) {
-        let square = inverse.square(t).carry(t);
-        write_coordinate(t, point.x.mul(t, square).carry(t), &mut item.x);
-        item.done = in_range(t, &item.scalar) & !zero;
+        item.done = Mask::NONE;
+        for part in 0..PARTS {
+            let t = t.part(part);
+            let square = inverse[part].square(t).carry(t);
+            write_coordinate(t, point[part].x.mul(t, square).carry(t), &mut item.x);
+            item.done = item.done | t.bits(in_range(t, &item.scalar));
+        }
+        item.done = item.done & !zero;
     }
     for (item, ((point, inverse), zero)) in base_multiples(sign, generate).zip(results) {
-        let square = inverse.square(t).carry(t);
-        let cube = square.mul(t, *inverse).carry(t);
-        write_coordinate(t, point.x.mul(t, square).carry(t), &mut item.x);
-        write_coordinate(t, point.y.mul(t, cube).carry(t), &mut item.y);
-        item.done = in_range(t, &item.scalar) & !zero;
+        item.done = Mask::NONE;
+        for part in 0..PARTS {
+            let t = t.part(part);
+            let square = inverse[part].square(t).carry(t);
+            let cube = square.mul(t, inverse[part]).carry(t);
+            write_coordinate(t, point[part].x.mul(t, square).carry(t), &mut item.x);
+            write_coordinate(t, point[part].y.mul(t, cube).carry(t), &mut item.y);
+            item.done = item.done | t.bits(in_range(t, &item.scalar));
+        }
+        item.done = item.done & !zero;
     }
-    wipe(&mut points[..count]);
-    wipe(&mut inverses[..count]);
-    wipe(&mut products[..count]);
-    wipe(&mut tables[..agreed]);
+    wipe(points[..count].as_flattened_mut());
+    wipe(inverses[..count].as_flattened_mut());
+    wipe(products[..count].as_flattened_mut());
+    wipe(tables[..agreed].as_flattened_mut());
 }
 
 fn base_multiples<'a>(
@@ -133,21 +156,21 @@ fn base_multiples<'a>(
 
 /// Lanes whose scalar lies in 1..n.
 #[inline(always)]
-fn in_range(t: Ifma, scalar: &[Block; 4]) -> Mask {
-    let value = Residue::<N>::from_words(t, scalar);
+fn in_range<S: Simd>(t: S, scalar: &[Block; 4]) -> S::Mask {
+    let value = Residue::<S, N>::from_words(t, scalar);
     let (below, _) = value.reduce_once(t);
     below & !value.limbs_zero()
 }
 
 /// Writes the integer below p.
 #[inline(always)]
-fn write_coordinate(t: Ifma, value: Fe, words: &mut [Block; 4]) {
-    value.leave_montgomery(t).reduce_once(t).1.to_words(words);
+fn write_coordinate<S: Simd>(t: S, value: Fe<S>, words: &mut [Block; 4]) {
+    value.leave_montgomery(t).reduce_once(t).1.to_words(t, words);
 }
 
 /// Peers' points; where the curve equation or a coordinate's range fails, the base point and a mark.
-#[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
-fn read_point(t: Ifma, x: &[Block; 4], y: &[Block; 4]) -> (Affine, Mask) {
+#[inline(always)]
+fn read_point<S: Simd>(t: S, x: &[Block; 4], y: &[Block; 4]) -> (Affine<S>, S::Mask) {
     /// The curve's b and the base point (SP 800-186 §3.2.1.3), times 2^260.
     const B: [u64; 5] =
         [0xd_f622_9c4b_ddfd, 0xc_a884_3090_d89c, 0x2_12ed_6acf_005c, 0x8_3415_a220_abf7, 0xc300_61dd_4874];
@@ -171,23 +194,23 @@ fn read_point(t: Ifma, x: &[Block; 4], y: &[Block; 4]) -> (Affine, Mask) {
 }
 
 #[derive(Clone, Copy)]
-struct Affine {
-    x: Fe,
-    y: Fe,
+struct Affine<S: Simd> {
+    x: Fe<S>,
+    y: Fe<S>,
 }
 
 /// (X/Z², Y/Z³)
 #[derive(Clone, Copy)]
-pub(crate) struct Jacobian {
-    x: Fe,
-    y: Fe,
-    z: Fe,
+pub(crate) struct Jacobian<S: Simd> {
+    x: Fe<S>,
+    y: Fe<S>,
+    z: Fe<S>,
 }
 
-impl Jacobian {
+impl<S: Simd> Jacobian<S> {
     /// 2·self (dbl-2001-b of the Explicit-Formulas Database with Z = 2YZ).
     #[inline(always)]
-    fn double(self, t: Ifma) -> Self {
+    fn double(self, t: S) -> Self {
         let delta = self.z.square(t).carry(t); // < 1.5
         let gamma = self.y.square(t).carry(t); // < 1.7
         let minus = self.x.loose().minus(delta.loose()).plus_modulus(t, 2).carry(t); // < 3.1
@@ -207,7 +230,7 @@ impl Jacobian {
     /// self + other, or self − other in the lanes of `negative`; the two must differ
     /// (madd: 8 M + 3 S). `other` may have X < 4.1p and Y < 2.1p.
     #[inline(always)]
-    fn add(self, t: Ifma, other: Affine, negative: Mask) -> Self {
+    fn add(self, t: S, other: Affine<S>, negative: S::Mask) -> Self {
         let zz = self.z.square(t).carry(t); // < 1.5
         let zzz = self.z.mul(t, zz).carry(t); // < 1.3
         let u2 = other.x.mul(t, zz); // < 1.4
@@ -228,8 +251,8 @@ impl Jacobian {
 }
 
 /// scalar·G: one addition per window and no doubling.
-#[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
-fn multiply_base(t: Ifma, scalar: &[Block; 4]) -> Jacobian {
+#[inline(always)]
+fn multiply_base<S: Simd>(t: S, scalar: &[Block; 4]) -> Jacobian<S> {
     let (scalar, even) = odd(t, load(t, scalar), &scalar::N.limbs);
     let (first, negative) = base_multiple(t, 0, scalar);
     let mut sum = Jacobian {
@@ -252,13 +275,13 @@ fn multiply_base(t: Ifma, scalar: &[Block; 4]) -> Jacobian {
 
 /// −value in the lanes of `mask`; below 4p where negated.
 #[inline(always)]
-fn negated_if(t: Ifma, value: Fe, mask: Mask) -> Fe {
+fn negated_if<S: Simd>(t: S, value: Fe<S>, mask: S::Mask) -> Fe<S> {
     let negative = Loose::zero(t).minus(value.loose()).plus_modulus(t, 4).fold(t);
     value.select(mask, negative)
 }
 
 #[inline(always)]
-fn load(t: Ifma, words: &[Block; 4]) -> [V; 4] {
+fn load<S: Simd>(t: S, words: &[Block; 4]) -> [S::Vector; 4] {
     [t.load(&words[0].0), t.load(&words[1].0), t.load(&words[2].0), t.load(&words[3].0)]
 }
 
@@ -268,7 +291,7 @@ fn load(t: Ifma, words: &[Block; 4]) -> [V; 4] {
 /// are 2^260·x/4 and 2^260·y/8: the point in coordinates for Z = 1/2, which the addition, blind to
 /// the curve's coefficients, takes as they are. X < 4p, Y < 2p.
 #[inline(always)]
-fn base_multiple(t: Ifma, window: usize, scalar: [V; 5]) -> (Affine, Mask) {
+fn base_multiple<S: Simd>(t: S, window: usize, scalar: [S::Vector; 5]) -> (Affine<S>, S::Mask) {
     let digit = Digit::new::<WINDOW>(t, scalar, window, window == WINDOWS - 1);
     let table = &TABLE[window];
     let (mut x, mut y) = ([t.zero(); 4], [t.zero(); 4]);
@@ -281,17 +304,17 @@ fn base_multiple(t: Ifma, window: usize, scalar: [V; 5]) -> (Affine, Mask) {
 
 /// The odd multiples 1, 3, …, 31 of eight points.
 #[derive(Clone, Copy)]
-pub(crate) struct Multiples {
-    points: [Affine; MULTIPLES],
+pub(crate) struct Multiples<S: Simd> {
+    points: [Affine<S>; MULTIPLES],
     /// Z of entry i over Z of entry i − 1, until [`Multiples::normalize`].
-    steps: [Fe; MULTIPLES],
+    steps: [Fe<S>; MULTIPLES],
 }
 
-impl Multiples {
+impl<S: Simd> Multiples<S> {
     /// Computes the multiples with co-Z additions (N. Meloni, WAIFI 2007; formulas of R. Goundar,
     /// M. Joye, A. Miyaji, CHES 2010) and gives Z of the last. `point` < 1.1p.
-    #[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
-    fn fill(&mut self, t: Ifma, point: Affine) -> Fe {
+    #[inline(always)]
+    fn fill(&mut self, t: S, point: Affine<S>) -> Fe<S> {
         /// −3, the curve's a.
         const MINUS_THREE: [u64; 5] =
             [0xf_ffff_ffff_ffcf, 0x3_0fff_ffff_ffff, 0, 0x310_0000_0000, 0xffff_ffcf_0000];
@@ -330,8 +353,8 @@ impl Multiples {
     }
 
     /// Makes all entries affine (X and Y < 1.2p), from the inverse of the last Z.
-    #[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
-    fn normalize(&mut self, t: Ifma, mut inverse: Fe) {
+    #[inline(always)]
+    fn normalize(&mut self, t: S, mut inverse: Fe<S>) {
         for i in (1..MULTIPLES).rev() {
             let square = inverse.square(t).carry(t);
             let cube = square.mul(t, inverse).carry(t);
@@ -343,7 +366,7 @@ impl Multiples {
 
     /// The entry that `digit` names, in each lane, reading all of them.
     #[inline(always)]
-    fn select(&self, t: Ifma, digit: Digit) -> Affine {
+    fn select(&self, t: S, digit: Digit<S>) -> Affine<S> {
         let Affine { mut x, mut y } = self.points[0];
         for (entry, point) in (0_u64..).zip(&self.points).skip(1) {
             let here = digit.is(t, entry);
@@ -355,8 +378,8 @@ impl Multiples {
 }
 
 /// scalar·(the point whose multiples these are), up to its sign.
-#[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
-fn multiply(t: Ifma, scalar: &[Block; 4], multiples: &Multiples) -> Jacobian {
+#[inline(always)]
+fn multiply<S: Simd>(t: S, scalar: &[Block; 4], multiples: &Multiples<S>) -> Jacobian<S> {
     /// Windows below the top one, whose digit is always 1 because it starts at bit 256.
     const LOWER: usize = 256_usize.div_ceil(POINT_WINDOW) - 1;
     let (scalar, _) = odd(t, load(t, scalar), &scalar::N.limbs);

@@ -2,13 +2,11 @@
 //! Odd signed windows, eight scalars at once, and the tables they select from
 //! (the scalar twin, [`crate::recode`], says why the digits are what they are).
 
-use super::LANES;
-use super::vector::{Mask, V};
-use crate::cpu::Ifma;
+use super::simd::{Simd, Vector as _};
 
 /// Each scalar if odd, else `order` minus it, with a fifth word of zeros; and the lanes that were even.
 #[inline(always)]
-pub(crate) fn odd(t: Ifma, scalar: [V; 4], order: &[u64; 4]) -> ([V; 5], Mask) {
+pub(crate) fn odd<S: Simd>(t: S, scalar: [S::Vector; 4], order: &[u64; 4]) -> ([S::Vector; 5], S::Mask) {
     let even = !scalar[0].test(t.splat(1));
     let zero = t.zero();
     let mut result = [zero; 5];
@@ -24,48 +22,37 @@ pub(crate) fn odd(t: Ifma, scalar: [V; 4], order: &[u64; 4]) -> ([V; 5], Mask) {
     (result, even)
 }
 
-/// One window of eight scalars: the digits are ±(2·index + 1).
+/// One window of eight scalars: the digits are ±(2·number + 1).
 #[derive(Clone, Copy)]
-pub(crate) struct Digit {
-    index: V,
-    /// Bits 4 and 5 of the index, which choose among groups of sixteen entries.
-    bit4: Mask,
-    bit5: Mask,
+pub(crate) struct Digit<S: Simd> {
+    number: S::Vector,
+    index: S::Index,
     /// Lanes whose digit is negative.
-    pub(crate) negative: Mask,
+    pub(crate) negative: S::Mask,
 }
 
-impl Digit {
+impl<S: Simd> Digit<S> {
     /// Digit `window` of odd scalars in windows of `W` bits (at most 7); the top one is positive.
     #[inline(always)]
-    pub(crate) fn new<const W: usize>(t: Ifma, scalar: [V; 5], window: usize, top: bool) -> Self {
+    pub(crate) fn new<const W: usize>(t: S, scalar: [S::Vector; 5], window: usize, top: bool) -> Self {
         let position = W * window + 1;
         let (word, offset) = (position / 64, position % 64);
         let next = if word < 4 { scalar[word + 1] } else { t.zero() };
-        let bits = scalar[word].bits_from(next, offset as u64, t);
-        let negative = if top { Mask::NONE } else { !bits.test(t.splat(1 << (W - 1))) };
-        let index = bits.select(negative, bits ^ t.splat(u64::MAX)) & t.splat((1 << (W - 1)) - 1);
-        Self { index, bit4: index.test(t.splat(16)), bit5: index.test(t.splat(32)), negative }
+        let bits = t.bits_from(scalar[word], next, offset as u64);
+        let negative = if top { t.none() } else { !bits.test(t.splat(1 << (W - 1))) };
+        let number = bits.select(negative, bits ^ t.splat(u64::MAX)) & t.splat((1 << (W - 1)) - 1);
+        Self { number, index: t.index(number), negative }
     }
 
-    /// Entry `index` of a column of 32 or 64, in each lane, reading all of the column.
+    /// The entry of a column of 32 or 64, in each lane, reading all of the column.
     #[inline(always)]
-    pub(crate) fn lookup<const ENTRIES: usize>(&self, t: Ifma, column: &[u64; ENTRIES]) -> V {
-        let (groups, _) = column.as_chunks::<LANES>();
-        let a = self.index.pick16(t.load(&groups[0]), t.load(&groups[1]));
-        let b = self.index.pick16(t.load(&groups[2]), t.load(&groups[3]));
-        let low = a.select(self.bit4, b);
-        if ENTRIES == 32 {
-            return low;
-        }
-        let a = self.index.pick16(t.load(&groups[4]), t.load(&groups[5]));
-        let b = self.index.pick16(t.load(&groups[6]), t.load(&groups[7]));
-        low.select(self.bit5, a.select(self.bit4, b))
+    pub(crate) fn lookup<const ENTRIES: usize>(&self, t: S, column: &[u64; ENTRIES]) -> S::Vector {
+        t.lookup(self.index, column)
     }
 
-    /// Lanes whose index is `entry`.
+    /// Lanes whose entry is `entry`.
     #[inline(always)]
-    pub(crate) fn is(&self, t: Ifma, entry: u64) -> Mask {
-        self.index.equals(t.splat(entry))
+    pub(crate) fn is(&self, t: S, entry: u64) -> S::Mask {
+        self.number.equals(t.splat(entry))
     }
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Lanes against the scalar code, lane by lane.
 
+use super::avx::Encoded;
 use super::vector::Mask;
 use super::*;
-use crate::cpu::Ifma;
+use crate::cpu::{AvxIfma, Ifma};
 use crate::limbs;
 use crate::secret::Secret;
 
@@ -37,11 +38,29 @@ fn token() -> Option<Ifma> {
     token
 }
 
+/// Runs a check with each token this CPU has.
+macro_rules! with_every_token {
+    ($check:ident) => {
+        if let Some(t) = token() {
+            $check::<_, 1>(t);
+        }
+        match AvxIfma::detect().map(AvxIfma::lanes) {
+            None => eprintln!("skipped: this CPU has no AVX-IFMA"),
+            Some(Encoded::Vex(t)) => $check::<_, 2>(t),
+            #[cfg(feature = "std")]
+            Some(Encoded::Evex(t)) => $check::<_, 2>(t),
+        }
+    };
+}
+
 #[test]
 fn x25519() {
-    let Some(t) = token() else { return };
+    with_every_token!(check_x25519);
+}
+
+fn check_x25519<S: Simd, const PARTS: usize>(t: S) {
     let mut random = Random::new("x25519");
-    let mut scratch = zeroed::<x25519::Scratch>();
+    let mut scratch = zeroed::<x25519::Scratch<S, PARTS>>();
     for round in 0..20 {
         let (g, a) = (round % (VECTORS + 1), (round * 5) % (VECTORS + 1));
         let mut generate = zeroed::<[x25519::Generate; VECTORS]>();
@@ -51,8 +70,10 @@ fn x25519() {
             put(&mut agree[lane / 8].private, lane % 8, &limbs::from_le_bytes(&random.bytes()));
             put(&mut agree[lane / 8].peer, lane % 8, &limbs::from_le_bytes(&random.bytes()));
         }
-        // SAFETY: the token proves the features.
-        unsafe { x25519::run(t, &mut generate[..g], &mut agree[..a], &mut scratch) };
+        t.compiled(
+            #[inline(always)]
+            || x25519::run(t, &mut generate[..g], &mut agree[..a], &mut scratch),
+        );
         for lane in 0..8 * g {
             let item = &generate[lane / 8];
             let private = Secret::new(limbs::to_le_bytes(&get(&item.private, lane % 8)));
@@ -72,10 +93,13 @@ fn x25519() {
 
 #[test]
 fn p256() {
-    let Some(t) = token() else { return };
+    with_every_token!(check_p256);
+}
+
+fn check_p256<S: Simd, const PARTS: usize>(t: S) {
     let mut random = Random::new("p256");
-    let mut scratch = zeroed::<p256::Scratch>();
-    let mut ecdsa_scratch = zeroed::<ecdsa::Scratch>();
+    let mut scratch = zeroed::<p256::Scratch<S, PARTS>>();
+    let mut ecdsa_scratch = zeroed::<ecdsa::Scratch<S, PARTS>>();
     for round in 1..20 {
         let (s, g, a) = (round % (VECTORS + 1), round * 5 % (VECTORS + 1), round % 5);
         let mut sign = zeroed::<[ecdsa::Sign; VECTORS]>();
@@ -99,11 +123,13 @@ fn p256() {
             );
             put(&mut agree[lane / 8].peer_y, lane % 8, &limbs::from_be_bytes(peer[33..].try_into().unwrap()));
         }
-        // SAFETY: the token proves the features.
-        unsafe {
-            p256::run(t, &mut sign[..s], &mut generate[..g], &mut agree[..a], &mut scratch);
-            ecdsa::finish(t, &mut sign[..s], &mut ecdsa_scratch);
-        }
+        t.compiled(
+            #[inline(always)]
+            || {
+                p256::run(t, &mut sign[..s], &mut generate[..g], &mut agree[..a], &mut scratch);
+                ecdsa::finish(t, &mut sign[..s], &mut ecdsa_scratch);
+            },
+        );
         for lane in 0..8 * g {
             let item = &generate[lane / 8];
             assert_eq!(item.done, Mask::ALL);
@@ -144,7 +170,10 @@ fn p256() {
 /// neighbours are.
 #[test]
 fn zero_signatures_are_not_done() {
-    let Some(t) = token() else { return };
+    with_every_token!(check_zero_signatures);
+}
+
+fn check_zero_signatures<S: Simd, const PARTS: usize>(t: S) {
     let mut random = Random::new("zero");
     let order = crate::p256::scalar::N.limbs;
     for lane in 0..LANES {
@@ -163,11 +192,13 @@ fn zero_signatures_are_not_done() {
         put(&mut s_zero[0].nonce.x, lane, &[5, 0, 0, 0]);
         put(&mut s_zero[0].key, lane, &[1, 0, 0, 0]);
         put(&mut s_zero[0].digest, lane, &[order[0] - 5, order[1], order[2], order[3]]);
-        let mut scratch = zeroed::<ecdsa::Scratch>();
+        let mut scratch = zeroed::<ecdsa::Scratch<S, PARTS>>();
         for (case, expected) in [(&mut sign, 0xff), (&mut r_zero, !(1 << lane)), (&mut s_zero, !(1 << lane))]
         {
-            // SAFETY: the token proves the features.
-            unsafe { ecdsa::finish(t, case, &mut scratch) };
+            t.compiled(
+                #[inline(always)]
+                || ecdsa::finish(t, case, &mut scratch),
+            );
             assert_eq!(case[0].done, Mask(expected), "lane {lane}");
         }
     }

@@ -4,9 +4,9 @@
 use super::field25519::{Fe, Product};
 use super::invert::invert_all;
 use super::recode::{Digit, odd};
-use super::vector::{Block, Mask, V};
+use super::simd::{Simd, Vector as _};
+use super::vector::{Block, Mask};
 use super::{VECTORS, wipe};
-use crate::cpu::Ifma;
 use crate::x25519::table::{ENTRIES, TABLE, WINDOW, WINDOWS};
 
 /// Eight key pairs to make. Integers are little-endian words, one lane per item.
@@ -32,15 +32,21 @@ pub(crate) struct Agree {
 }
 
 /// Fractions of one pass, first those of [`Generate`], then those of [`Agree`].
-pub(crate) struct Scratch {
-    numerators: [Fe; 2 * VECTORS],
-    denominators: [Fe; 2 * VECTORS],
-    products: [Fe; 2 * VECTORS],
+pub(crate) struct Scratch<S: Simd, const PARTS: usize> {
+    numerators: [[Fe<S>; PARTS]; 2 * VECTORS],
+    denominators: [[Fe<S>; PARTS]; 2 * VECTORS],
+    products: [[Fe<S>; PARTS]; 2 * VECTORS],
 }
 
 /// Computes up to [`VECTORS`] vectors of each kind with one inversion for all.
-#[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
-pub(crate) fn run(t: Ifma, generate: &mut [Generate], agree: &mut [Agree], scratch: &mut Scratch) {
+#[inline(always)]
+pub(crate) fn run<S: Simd, const PARTS: usize>(
+    t: S,
+    generate: &mut [Generate],
+    agree: &mut [Agree],
+    scratch: &mut Scratch<S, PARTS>,
+) {
+    const { assert!(PARTS == S::PARTS) };
     let generated = generate.len().min(VECTORS);
     let count = generated + agree.len().min(VECTORS);
     if count == 0 {
@@ -48,31 +54,43 @@ pub(crate) fn run(t: Ifma, generate: &mut [Generate], agree: &mut [Agree], scrat
     }
     let Scratch { numerators, denominators, products } = scratch;
     for (i, item) in generate.iter().enumerate().take(VECTORS) {
-        (numerators[i], denominators[i]) = multiply_base(t, &item.private);
+        for part in 0..PARTS {
+            (numerators[i][part], denominators[i][part]) = multiply_base(t.part(part), &item.private);
+        }
     }
     for (i, item) in agree.iter().enumerate().take(VECTORS) {
-        (numerators[generated + i], denominators[generated + i]) = multiply(t, &item.private, &item.peer);
+        let i = generated + i;
+        for part in 0..PARTS {
+            (numerators[i][part], denominators[i][part]) = multiply(t.part(part), &item.private, &item.peer);
+        }
     }
     let zeros: [Mask; 2 * VECTORS] = invert_all(t, &mut denominators[..count], &mut products[..count]);
     for (i, item) in generate.iter_mut().enumerate().take(VECTORS) {
-        numerators[i].mul(t, denominators[i]).carry(t).to_words(t, &mut item.public);
+        for part in 0..PARTS {
+            let t = t.part(part);
+            numerators[i][part].mul(t, denominators[i][part]).carry(t).to_words(t, &mut item.public);
+        }
     }
     for (i, item) in agree.iter_mut().enumerate().take(VECTORS) {
         let i = generated + i;
-        let shared = numerators[i].mul(t, denominators[i]).carry(t);
-        shared.to_words(t, &mut item.shared);
-        let [a, b, c, d] = &item.shared;
-        let all_zero = (t.load(&a.0) | t.load(&b.0) | t.load(&c.0) | t.load(&d.0)).is_zero();
-        item.low_order = zeros[i] | all_zero;
+        item.low_order = zeros[i];
+        for part in 0..PARTS {
+            let t = t.part(part);
+            let shared = numerators[i][part].mul(t, denominators[i][part]).carry(t);
+            shared.to_words(t, &mut item.shared);
+            let [a, b, c, d] = &item.shared;
+            let all_zero = (t.load(&a.0) | t.load(&b.0) | t.load(&c.0) | t.load(&d.0)).is_zero();
+            item.low_order = item.low_order | t.bits(all_zero);
+        }
     }
-    wipe(&mut numerators[..count]);
-    wipe(&mut denominators[..count]);
-    wipe(&mut products[..count]);
+    wipe(numerators[..count].as_flattened_mut());
+    wipe(denominators[..count].as_flattened_mut());
+    wipe(products[..count].as_flattened_mut());
 }
 
 /// decodeScalar25519 (RFC 7748 §5).
 #[inline(always)]
-fn clamped(t: Ifma, private: &[Block; 4]) -> [V; 4] {
+fn clamped<S: Simd>(t: S, private: &[Block; 4]) -> [S::Vector; 4] {
     let [a, b, c, d] = private;
     [
         t.load(&a.0) & t.splat(!7),
@@ -84,20 +102,20 @@ fn clamped(t: Ifma, private: &[Block; 4]) -> [V; 4] {
 
 /// A u-coordinate X/Z.
 #[derive(Clone, Copy)]
-struct Point {
-    x: Product,
-    z: Product,
+struct Point<S: Simd> {
+    x: Product<S>,
+    z: Product<S>,
 }
 
 /// The u-coordinate of scalar·(point of coordinate `peer`) as a fraction.
-#[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
-fn multiply(t: Ifma, private: &[Block; 4], peer: &[Block; 4]) -> (Fe, Fe) {
+#[inline(always)]
+fn multiply<S: Simd>(t: S, private: &[Block; 4], peer: &[Block; 4]) -> (Fe<S>, Fe<S>) {
     let scalar = clamped(t, private);
     let u = Fe::from_words(t, peer);
     let start = Point { x: u.into(), z: Fe::small(t, 1).into() };
     // Bit 254 is always set: q is twice the point, r once; so far q is the higher of the two.
     let (mut q, mut r) = (double(t, sum(t, start), difference(t, start)), start);
-    let mut before = Mask::ALL;
+    let mut before = t.all();
     for position in (3..254).rev() {
         let bit = scalar[position / 64].test(t.splat(1 << (position % 64)));
         let swap = bit ^ before;
@@ -118,18 +136,18 @@ fn multiply(t: Ifma, private: &[Block; 4], peer: &[Block; 4]) -> (Fe, Fe) {
 }
 
 #[inline(always)]
-fn sum(t: Ifma, point: Point) -> Fe {
+fn sum<S: Simd>(t: S, point: Point<S>) -> Fe<S> {
     point.x.plus(point.z).carry(t)
 }
 
 #[inline(always)]
-fn difference(t: Ifma, point: Point) -> Fe {
+fn difference<S: Simd>(t: S, point: Point<S>) -> Fe<S> {
     point.x.minus(t, point.z).carry(t)
 }
 
 /// 2·(X : Z) from X + Z and X − Z.
 #[inline(always)]
-fn double(t: Ifma, sum: Fe, difference: Fe) -> Point {
+fn double<S: Simd>(t: S, sum: Fe<S>, difference: Fe<S>) -> Point<S> {
     /// (a + 2)/4 for the curve's a = 486662.
     const A24: u64 = 121_666;
     let (aa, bb) = (sum.square(t), difference.square(t));
@@ -145,8 +163,8 @@ const ORDER: [u64; 4] = [0x5812_631a_5cf5_d3ed, 0x14de_f9de_a2f7_9cd6, 0, 0x1000
 ///
 /// Extended twisted Edwards coordinates (Hisil, Wong, Carter, Dawson, ASIACRYPT 2008); the addition
 /// is complete.
-#[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
-fn multiply_base(t: Ifma, private: &[Block; 4]) -> (Fe, Fe) {
+#[inline(always)]
+fn multiply_base<S: Simd>(t: S, private: &[Block; 4]) -> (Fe<S>, Fe<S>) {
     let scalar = odd_eighth(t, clamped(t, private));
 
     let first = base_multiple(t, 0, scalar);
@@ -180,7 +198,7 @@ fn multiply_base(t: Ifma, private: &[Block; 4]) -> (Fe, Fe) {
 /// A clamped scalar divided by 8, m, or L − m where m is even: the negative point has the same u.
 /// A fifth word of zeros follows.
 #[inline(always)]
-fn odd_eighth(t: Ifma, scalar: [V; 4]) -> [V; 5] {
+fn odd_eighth<S: Simd>(t: S, scalar: [S::Vector; 4]) -> [S::Vector; 5] {
     let m = [
         scalar[0].shr::<3>() | scalar[1].shl::<61>(),
         scalar[1].shr::<3>() | scalar[2].shl::<61>(),
@@ -191,20 +209,20 @@ fn odd_eighth(t: Ifma, scalar: [V; 4]) -> [V; 5] {
 }
 
 /// An entry of the table, with the signs of x applied but to the product.
-struct Entry {
+struct Entry<S: Simd> {
     /// y + x
-    sum: Fe,
+    sum: Fe<S>,
     /// y − x
-    difference: Fe,
+    difference: Fe<S>,
     /// 2·d·|x|·y
-    product: Fe,
+    product: Fe<S>,
     /// Lanes in which x, and so the product, is negative.
-    negative: Mask,
+    negative: S::Mask,
 }
 
 /// digit·2^(6·window)·8·B
 #[inline(always)]
-fn base_multiple(t: Ifma, window: usize, scalar: [V; 5]) -> Entry {
+fn base_multiple<S: Simd>(t: S, window: usize, scalar: [S::Vector; 5]) -> Entry<S> {
     let digit = Digit::new::<WINDOW>(t, scalar, window, window == WINDOWS - 1);
     let table = &TABLE[window];
     let zero = t.zero();

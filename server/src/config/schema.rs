@@ -118,6 +118,8 @@ choice! {
         Best = "best",
         /// Eight lanes of AVX-512 IFMA.
         Ifma = "ifma",
+        /// Eight lanes as twice four, of AVX-IFMA.
+        AvxIfma = "avx-ifma",
         /// One at a time.
         Scalar = "scalar",
     }

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What lane code asks of an instruction set.
+
+use core::arch::x86_64::__m256i;
+use core::ops::{Add, BitAnd, BitOr, BitXor, Not, Sub};
+
+use super::vector::{Block, Mask};
+use super::{LANES, Plain};
+
+/// A token that proves the instructions, and how they are used.
+///
+/// Where a register holds fewer than eight lanes, a vector of eight is computed in `PARTS` parts, each
+/// with a token of its own: loads and stores then touch that part's lanes.
+pub(crate) trait Simd: Copy {
+    const PARTS: usize;
+    /// One register of 64-bit lanes.
+    type Vector: Vector<Mask = Self::Mask>;
+    /// Lanes that were selected.
+    type Mask: Copy
+        + Not<Output = Self::Mask>
+        + BitAnd<Output = Self::Mask>
+        + BitOr<Output = Self::Mask>
+        + BitXor<Output = Self::Mask>;
+    /// Which entry of a table each lane wants, made ready for look-ups.
+    type Index: Copy;
+
+    /// The token for part `part`, below [`Self::PARTS`].
+    fn part(self, part: usize) -> Self;
+    /// Calls `work`, compiled for the instructions: it and what it calls must be `#[inline(always)]`.
+    fn compiled<R>(self, work: impl FnOnce() -> R) -> R;
+    /// Wipes what passes leave in vector registers and on the stack.
+    fn wipe_registers_and_stack(self);
+
+    fn zero(self) -> Self::Vector;
+    fn splat(self, value: u64) -> Self::Vector;
+    fn load(self, lanes: &[u64; LANES]) -> Self::Vector;
+    fn store(self, vector: Self::Vector, block: &mut Block);
+
+    fn none(self) -> Self::Mask;
+    fn all(self) -> Self::Mask;
+    /// One bit per lane, those of other parts zero.
+    fn bits(self, mask: Self::Mask) -> Mask;
+
+    /// 19 times `vector`.
+    fn times19(self, vector: Self::Vector) -> Self::Vector;
+    /// 64 bits from bit `offset` (0 to 63) of the 128 bits `high:low`.
+    fn bits_from(self, low: Self::Vector, high: Self::Vector, offset: u64) -> Self::Vector;
+
+    /// Makes entry numbers below 64 ready.
+    fn index(self, entry: Self::Vector) -> Self::Index;
+    /// Each lane's entry of a column of 32 or 64, reading all of the column.
+    fn lookup<const ENTRIES: usize>(self, index: Self::Index, column: &[u64; ENTRIES]) -> Self::Vector;
+
+    /// The upper and the lower 32 bits of all eight lanes, in an order that is the same for both.
+    fn load_halves(self, block: &Block) -> (__m256i, __m256i);
+    /// What [`Self::load_halves`] took apart.
+    fn store_halves(self, upper: __m256i, lower: __m256i, block: &mut Block);
+}
+
+/// Lanes of one register. Its existence proves that a token exists, so its methods are safe.
+pub(crate) trait Vector:
+    Plain
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + BitAnd<Output = Self>
+    + BitOr<Output = Self>
+    + BitXor<Output = Self>
+{
+    type Mask;
+
+    /// `self` plus the low 52 bits of the product of the low 52 bits of `a` and `b`.
+    fn madd_lo(self, a: Self, b: Self) -> Self;
+    /// `self` plus the high 52 bits of the product of the low 52 bits of `a` and `b`.
+    fn madd_hi(self, a: Self, b: Self) -> Self;
+    /// Logical shift right.
+    fn shr<const N: u32>(self) -> Self;
+    /// Arithmetic shift right.
+    fn sar<const N: u32>(self) -> Self;
+    /// Shift left.
+    fn shl<const N: u32>(self) -> Self;
+    /// `other` in the lanes of `mask`, `self` elsewhere.
+    fn select(self, mask: Self::Mask, other: Self) -> Self;
+    /// The lanes that share a one bit with `bits`.
+    fn test(self, bits: Self) -> Self::Mask;
+    /// The lanes that are zero.
+    fn is_zero(self) -> Self::Mask;
+    /// The lanes whose top bit is set.
+    fn is_negative(self) -> Self::Mask;
+    /// The lanes equal to those of `other`.
+    fn equals(self, other: Self) -> Self::Mask;
+    /// A copy that a secret mask may select from.
+    fn read_whole(&self) -> Self;
+    /// Lane i takes lane i + N, of this register's lanes.
+    fn rotate<const N: i32>(self) -> Self;
+}
