@@ -94,7 +94,7 @@ bench-crypto:
 bench-handshake:
 	bench/handshake/run $(BENCH)
 
-# Instructions of one connection, handshake in the kernel and in nginx with OpenSSL, in QEMU: about ten minutes, ends with
+# Instructions of one connection, handshake in the kernel and in nginx with OpenSSL, in QEMU: five minutes the first time, ends with
 # target/bench/kernel.json. KERNELS='6.1 6.12' measures on both.
 bench-kernel:
 	ci/install packages-kernel
