@@ -13,6 +13,16 @@ check "a page over a connection made of a SYN cookie" gives_page fetch https://o
 check "there was a cookie" [ "$(statistic SyncookiesRecv)" -gt "$before" ]
 echo 1 > /proc/sys/net/ipv4/tcp_syncookies
 
+# On loopback a connection is received when its client sends, and its worker is woken at once. Received on another CPU (RPS),
+# as from a network card, connections gather while the worker computes.
+echo 2 > /sys/class/net/lo/queues/rx-0/rps_cpus
+batches=$(counter batches) batched=$(counter batched)
+check "48 clients at a time, received on another CPU" taskset 1 ./ttls bench --name one.example --connections 48 --count 480 \
+    --seconds 200 --timeout 60 127.0.0.1:443
+echo 0 > /sys/class/net/lo/queues/rx-0/rps_cpus
+batches=$(($(counter batches) - batches)) batched=$(($(counter batched) - batched))
+check "are computed together: $batched connections in $batches batches" [ $batched -ge $((3 * batches / 2)) ]
+
 echo 3 > /proc/sys/net/ipv4/tcp_fastopen
 for attempt in 1 2 3; do
     check "with TCP Fast Open asked for, $attempt" gives_page fetch --tcp-fastopen https://one.example/index.html
