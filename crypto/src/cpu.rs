@@ -51,21 +51,21 @@ impl Ifma {
 }
 
 /// Proof that AVX2, BMI1, BMI2 and LZCNT can be executed, and IFMA's instructions in registers of 256 bits:
-/// those of AVX-IFMA or, with `std`, those of AVX-512 IFMA and VL in their other encoding.
+/// those of AVX-IFMA or those of AVX-512 IFMA and VL in their other encoding.
 ///
-/// Inside a kernel the proof holds only between `kernel_fpu_begin` and `kernel_fpu_end`.
+/// Only with `std`: objtool, which reads all code that goes into a kernel, can not decode AVX-IFMA's encoding in Linux 6.1.
 #[derive(Clone, Copy)]
 pub struct AvxIfma(Encoding);
 
 /// Whether the encoding is AVX-IFMA's own.
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", feature = "std"))]
 type Encoding = bool;
-#[cfg(not(target_arch = "x86_64"))]
-type Encoding = Proof;
+#[cfg(not(all(target_arch = "x86_64", feature = "std")))]
+type Encoding = core::convert::Infallible;
 
 impl AvxIfma {
-    /// Asks the CPU (CPUID) and the operating system (XCR0), without the standard library.
-    #[cfg(target_arch = "x86_64")]
+    /// Asks the CPU (CPUID) and the operating system (XCR0).
+    #[cfg(all(target_arch = "x86_64", feature = "std"))]
     pub fn detect() -> Option<Self> {
         use core::arch::x86_64::{__cpuid, __cpuid_count};
         const BMI1: u32 = 1 << 3;
@@ -87,18 +87,18 @@ impl AvxIfma {
             && __cpuid(0x8000_0001).ecx & LZCNT != 0
             && xcr0() & YMM_STATE == YMM_STATE;
         let vex = leaf7.eax >= 1 && __cpuid_count(7, 1).eax & AVX_IFMA != 0;
-        let evex = cfg!(feature = "std") && Ifma::detect().is_some();
+        let evex = Ifma::detect().is_some();
         (instructions && (vex || evex)).then_some(Self(vex))
     }
 
     /// Never there.
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(not(all(target_arch = "x86_64", feature = "std")))]
     pub fn detect() -> Option<Self> {
         None
     }
 
     /// Whether the encoding is AVX-IFMA's own.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", feature = "std"))]
     pub(crate) const fn has_vex(self) -> bool {
         self.0
     }

@@ -9,7 +9,8 @@ use core::mem::ManuallyDrop;
 
 use crate::cpu::{Cpu, Ifma};
 use crate::job::{Group, KeyExchange, PeerShare, Work};
-use crate::lanes::avx::{Encoded, Half, Vex};
+#[cfg(feature = "std")]
+use crate::lanes::avx::{Encoded, Evex, Half, Vex};
 use crate::lanes::simd::Simd;
 use crate::lanes::{self, LANES};
 use crate::rsa::{Crt, PrivateKey};
@@ -126,9 +127,10 @@ struct Scratch<S: Simd, const PARTS: usize> {
 /// Scratch of the only instruction set that an engine uses.
 union Scratches {
     ifma: ManuallyDrop<Scratch<Ifma, 1>>,
+    #[cfg(feature = "std")]
     vex: ManuallyDrop<Scratch<Half<Vex>, 2>>,
     #[cfg(feature = "std")]
-    evex: ManuallyDrop<Scratch<Half<lanes::avx::Evex>, 2>>,
+    evex: ManuallyDrop<Scratch<Half<Evex>, 2>>,
 }
 
 /// What computes passes.
@@ -150,11 +152,13 @@ impl Lanes {
                 Cpu::Ifma(token) => {
                     passes.run(Computer { token, scratch: &mut scratch.ifma, rsa: Some(token) }, items);
                 }
+                #[cfg(not(feature = "std"))]
+                Cpu::AvxIfma(_) => {}
+                #[cfg(feature = "std")]
                 Cpu::AvxIfma(token) => match token.lanes() {
                     Encoded::Vex(token) => {
                         passes.run(Computer { token, scratch: &mut scratch.vex, rsa: None }, items);
                     }
-                    #[cfg(feature = "std")]
                     Encoded::Evex(token) => {
                         passes.run(Computer { token, scratch: &mut scratch.evex, rsa: None }, items);
                     }

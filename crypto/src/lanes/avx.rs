@@ -37,7 +37,6 @@ pub(crate) trait Encoding: Copy {
 pub(crate) struct Vex;
 
 /// That of AVX-512 IFMA with VL: for tests, where the other is missing.
-#[cfg(feature = "std")]
 #[derive(Clone, Copy)]
 pub(crate) struct Evex;
 
@@ -82,7 +81,6 @@ macro_rules! encoding {
 }
 
 encoding!(Vex, "{{vex}}");
-#[cfg(feature = "std")]
 encoding!(Evex, "{{evex}}");
 
 /// The token of one half of the lanes.
@@ -96,18 +94,13 @@ pub(crate) struct Half<E> {
 impl AvxIfma {
     /// Tokens for lane code: the first part's, for the encoding that this CPU has.
     pub(crate) const fn lanes(self) -> Encoded {
-        match self.has_vex() {
-            #[cfg(feature = "std")]
-            false => Encoded::Evex(Half::FIRST),
-            _ => Encoded::Vex(Half::FIRST),
-        }
+        if self.has_vex() { Encoded::Vex(Half::FIRST) } else { Encoded::Evex(Half::FIRST) }
     }
 }
 
 /// [`AvxIfma`] as a type for each encoding.
 pub(crate) enum Encoded {
     Vex(Half<Vex>),
-    #[cfg(feature = "std")]
     Evex(Half<Evex>),
 }
 

@@ -25,6 +25,7 @@ use crate::cpu::Ifma;
 use crate::limbs::Limbs;
 use simd::Simd;
 
+#[cfg(feature = "std")]
 pub(crate) mod avx;
 pub(crate) mod avx512;
 pub(crate) mod ecdsa;
