@@ -122,9 +122,9 @@ int main(void)
 	n = measure(l, 0);
 	check("the first record fits the first congestion window ", n.first <= 10 * SEGMENT);
 	check("later ones are full ", n.largest == 16384 + OVERHEAD);
-	/* The kernel doubles it, and half of that is window. */
+	/* The kernel doubles it. How much of that is window it learns from the packets; never more than all. */
 	n = measure(l, 6000);
-	check("under a small window, each record fits it ", n.largest <= 6000);
+	check("under a small window, each record fits it ", n.largest <= 2 * 6000);
 	check("and none is less than a segment ", n.smallest >= SEGMENT / 2);
 	return failed;
 }
