@@ -63,7 +63,7 @@ test-kernel:
 	kmod/test/run $(KERNELS)
 
 # The same tests, and allocations that fail, on a kernel with KASAN, lockdep and kmemleak, which is built first from
-# Debian's source. About half an hour the first time on two idle CPUs, half of it later.
+# Debian's source: that alone takes long.
 test-kernel-debug:
 	ci/install packages-kernel
 	ci/install packages-kernel-debug
@@ -79,8 +79,8 @@ deb:
 test-deb: deb
 	packaging/test
 
-# Builds for arm64, where scalar code does all the work, and runs the tests of the libraries in QEMU's user mode: about
-# ten minutes the first time. Not part of `make test`.
+# Builds for arm64, where scalar code does all the work, and runs the tests of the libraries in QEMU's user mode.
+# Not part of `make test`.
 test-aarch64:
 	ci/install packages-aarch64
 	ci/test-aarch64
