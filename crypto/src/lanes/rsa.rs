@@ -145,7 +145,7 @@ fn power<const K: usize, const F: usize>(
     // message/R, then twice times R.
     let mut reduced = [ZERO; K];
     wide[..F].copy_from_slice(message);
-    prime.reduce(t, &mut reduced, wide, |_| {});
+    prime.reduce(t, &mut reduced, wide);
     prime.multiply(t, &mut reduced, &prime.r2, wide);
     prime.multiply(t, &mut reduced, &prime.r2, wide);
 
@@ -175,7 +175,7 @@ fn power<const K: usize, const F: usize>(
     // Primes have 256 bits for each K.
     let top = 256 * K / WINDOW - 1;
     let mut result = [ZERO; K];
-    select(t, &mut result, table, &choices(t, digit(t, &half.d, top)), 0..5 * K);
+    select(t, &mut result, table, digit(t, &half.d, top), 0..K);
     let mut factor = [ZERO; K];
     for window in (0..top).rev() {
         let mut digit = digit(t, &half.d, window);
@@ -183,14 +183,10 @@ fn power<const K: usize, const F: usize>(
             // d − 1
             digit = digit & t.splat(!1);
         }
-        let chosen = choices(t, digit);
         for i in 0..WINDOW {
-            // Looking up loads, squaring multiplies: mixed, the CPU does both at once.
-            prime.square_beside(t, &mut result, wide, |row| {
-                let (part, parts) = (i * K + row, WINDOW * K);
-                let limbs = 5 * K * part / parts..5 * K * (part + 1) / parts;
-                select(t, &mut factor, table, &chosen, limbs);
-            });
+            // Looking up loads, squaring multiplies: in turns, the CPU does both at once.
+            select(t, &mut factor, table, digit, i * K / WINDOW..(i + 1) * K / WINDOW);
+            prime.square(t, &mut result, wide);
         }
         prime.multiply(t, &mut result, &factor, wide);
     }
@@ -209,32 +205,27 @@ fn digit<const K: usize>(t: Ifma, exponent: &[Group; K], index: usize) -> V {
     t.load(&limb.0).bits_from(t.zero(), shift, t) & t.splat(ENTRIES as u64 - 1)
 }
 
-/// For each entry of a table, the lanes that want it.
-#[inline(always)]
-fn choices(t: Ifma, digit: V) -> [Mask; ENTRIES] {
-    let mut chosen = [Mask::NONE; ENTRIES];
-    for (value, mask) in (0_u64..).zip(&mut chosen) {
-        *mask = digit.equals(t.splat(value));
-    }
-    chosen
-}
-
-/// Some limbs of the entry that each lane chose, reading those of all entries.
+/// Some groups of the entry that `digit` names, in each lane, reading those of all entries.
 #[inline(always)]
 fn select<const K: usize>(
     t: Ifma,
-    out: &mut [Group; K],
+    chosen: &mut [Group; K],
     table: &[[Group; K]; ENTRIES],
-    chosen: &[Mask; ENTRIES],
-    limbs: Range<usize>,
+    digit: V,
+    groups: Range<usize>,
 ) {
-    for limb in limbs {
-        let (i, j) = (limb / 5, limb % 5);
-        let mut value = t.load(&table[0][i][j].0);
+    let mut here = [Mask::NONE; ENTRIES];
+    for (value, mask) in (0_u64..).zip(&mut here) {
+        *mask = digit.equals(t.splat(value));
+    }
+    for i in groups {
+        let mut group = load(t, &table[0][i]);
         for entry in 1..ENTRIES {
-            value = value.select(chosen[entry], table[entry][i][j].load_whole(t));
+            for j in 0..5 {
+                group[j] = group[j].select(here[entry], table[entry][i][j].load_whole(t));
+            }
         }
-        value.store(&mut out[i][j]);
+        store(group, &mut chosen[i]);
     }
 }
 
@@ -263,53 +254,22 @@ fn carry<const K: usize>(t: Ifma, number: &mut [Group; K]) {
     }
 }
 
-/// The halves of 104-bit products.
-enum Product {
-    Low,
-    High,
-}
-
-/// The ten columns of two groups.
-#[inline(always)]
-fn join(low: &[V; 5], high: &[V; 5]) -> [V; 10] {
-    let ([a, b, c, d, e], [f, g, h, i, j]) = (*low, *high);
-    [a, b, c, d, e, f, g, h, i, j]
-}
-
-/// The two groups of ten columns.
-#[inline(always)]
-fn part(columns: &[V; 10]) -> ([V; 5], [V; 5]) {
-    let [a, b, c, d, e, f, g, h, i, j] = *columns;
-    ([a, b, c, d, e], [f, g, h, i, j])
-}
-
-/// Row `i` of a tile: the low halves of the products of limb `a` with `b`.
-#[inline(always)]
-fn row_low(columns: &mut [V; 10], i: usize, a: V, b: &[V; 5]) {
-    for j in 0..5 {
-        columns[i + j] = columns[i + j].madd_lo(a, b[j]);
-    }
-}
-
-/// The same of the high halves.
-#[inline(always)]
-fn row_high(columns: &mut [V; 10], i: usize, a: V, b: &[V; 5]) {
-    for j in 0..5 {
-        columns[i + j + 1] = columns[i + j + 1].madd_hi(a, b[j]);
-    }
-}
-
 /// A tile: the ten columns of `low` and `high` plus `a`·`b`.
 #[inline(always)]
 fn multiply_tile(low: &mut [V; 5], high: &mut [V; 5], a: &[V; 5], b: &[V; 5]) {
-    let mut columns = join(low, high);
+    let mut c = [low[0], low[1], low[2], low[3], low[4], high[0], high[1], high[2], high[3], high[4]];
     // Five low products, then five high ones: each waits for the one five before, whose four cycles
     // of latency are over.
     for i in 0..5 {
-        row_low(&mut columns, i, a[i], b);
-        row_high(&mut columns, i, a[i], b);
+        for j in 0..5 {
+            c[i + j] = c[i + j].madd_lo(a[i], b[j]);
+        }
+        for j in 0..5 {
+            c[i + j + 1] = c[i + j + 1].madd_hi(a[i], b[j]);
+        }
     }
-    (*low, *high) = part(&columns);
+    *low = [c[0], c[1], c[2], c[3], c[4]];
+    *high = [c[5], c[6], c[7], c[8], c[9]];
 }
 
 /// wide ← a·b, not carried.
@@ -351,7 +311,7 @@ fn product_with_itself<const K: usize>(t: Ifma, wide: &mut [Group], a: &[Group; 
         // No row reached the first group and the last.
         let low = if i == 0 { [t.zero(); 5] } else { load(t, &wide[2 * i]) };
         let high = if i == K - 1 { [t.zero(); 5] } else { load(t, &wide[2 * i + 1]) };
-        let mut c = join(&low, &high);
+        let mut c = [low[0], low[1], low[2], low[3], low[4], high[0], high[1], high[2], high[3], high[4]];
         for i in 0..5 {
             for j in i + 1..5 {
                 c[i + j] = c[i + j].madd_lo(a[i], a[j]);
@@ -377,23 +337,17 @@ impl<const K: usize> Modulus<K> {
         // SAFETY: the token proves the features.
         unsafe {
             product(t, wide, a, b);
-            self.reduce(t, a, wide, |_| {});
+            self.reduce(t, a, wide);
         }
     }
 
     /// a ← a²/R
     #[inline(always)]
     fn square(&self, t: Ifma, a: &mut [Group; K], wide: &mut [Group]) {
-        self.square_beside(t, a, wide, |_| {});
-    }
-
-    /// The same, and runs `beside` with 0 to K − 1 while the multiplier works.
-    #[inline(always)]
-    fn square_beside(&self, t: Ifma, a: &mut [Group; K], wide: &mut [Group], beside: impl FnMut(usize)) {
         // SAFETY: the token proves the features.
         unsafe {
             product_with_itself(t, wide, a);
-            self.reduce(t, a, wide, beside);
+            self.reduce(t, a, wide);
         }
     }
 
@@ -404,101 +358,60 @@ impl<const K: usize> Modulus<K> {
         wide[K..2 * K].fill(ZERO);
         // SAFETY: the token proves the features.
         unsafe {
-            self.reduce(t, a, wide, |_| {});
+            self.reduce(t, a, wide);
             self.reduce_once(t, a);
         }
     }
 
     /// out ← wide/R, carried, destroying `wide`.
-    ///
-    /// A row adds the multiple of m that clears five columns. Finding it is a chain of dependent products, as long
-    /// as the row's first tile; the next row's runs beside the third tile of this one.
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
-    fn reduce(&self, t: Ifma, out: &mut [Group; K], wide: &mut [Group], mut beside: impl FnMut(usize)) {
+    fn reduce(&self, t: Ifma, out: &mut [Group; K], wide: &mut [Group]) {
+        let m0 = t.load(&self.m0.0);
+        let lowest = load(t, &self.m[0]);
         let mut low = load(t, &wide[0]);
-        let mut high = load(t, &wide[1]);
-        let mut q = self.clear(t, &mut low, &mut high, |_, _| {});
-        low = high;
         for i in 0..K {
-            high = load(t, &wide[i + 2]);
-            multiply_tile(&mut low, &mut high, &q, &load(t, &self.m[1]));
-            // Nothing else of this row reaches `low`: what clears it can be found.
-            let row = q;
-            let b = load(t, &self.m[2]);
-            let mut tile = join(&high, &load(t, &wide[i + 3]));
-            let mut next = [t.zero(); 5];
-            if i + 1 < K {
-                q = self.clear(t, &mut low, &mut next, |k, half| match half {
-                    Product::Low => row_low(&mut tile, k, row[k], &b),
-                    Product::High => row_high(&mut tile, k, row[k], &b),
-                });
-            } else {
-                store(low, &mut wide[K]);
-                for k in 0..5 {
-                    row_low(&mut tile, k, row[k], &b);
-                    row_high(&mut tile, k, row[k], &b);
+            let high = load(t, &wide[i + 1]);
+            let mut c = [low[0], low[1], low[2], low[3], low[4], high[0], high[1], high[2], high[3], high[4]];
+            let mut q = [t.zero(); 5];
+            for k in 0..5 {
+                // This multiple of m clears column k.
+                q[k] = t.zero().madd_lo(c[k], m0);
+                // The next column is on the critical path: its three parts are made side by side.
+                let carry = c[k].madd_lo(q[k], lowest[0]).shr::<52>();
+                let part = t.zero().madd_lo(q[k], lowest[1]);
+                c[k + 1] = c[k + 1].madd_hi(q[k], lowest[0]) + part + carry;
+                for j in 2..5 {
+                    c[k + j] = c[k + j].madd_lo(q[k], lowest[j]);
+                }
+                for j in 1..5 {
+                    c[k + j + 1] = c[k + j + 1].madd_hi(q[k], lowest[j]);
                 }
             }
-            let (first, mut rest) = part(&tile);
-            for j in 0..5 {
-                next[j] = next[j] + first[j];
-            }
-            for j in 3..K {
+            low = [c[5], c[6], c[7], c[8], c[9]];
+            let mut next = None;
+            for j in 1..K {
                 let mut high = load(t, &wide[i + j + 1]);
-                multiply_tile(&mut rest, &mut high, &row, &load(t, &self.m[j]));
-                store(rest, &mut wide[i + j]);
-                rest = high;
+                multiply_tile(&mut low, &mut high, &q, &load(t, &self.m[j]));
+                if j == 1 {
+                    next = Some(low);
+                } else {
+                    store(low, &mut wide[i + j]);
+                }
+                low = high;
             }
-            store(rest, &mut wide[i + K]);
-            low = next;
-            beside(i);
+            store(low, &mut wide[i + K]);
+            low = next.unwrap_or(low);
         }
-        store(low, &mut wide[K + 1]);
         let mask = t.splat(MASK52);
         let mut carry = t.zero();
         for i in 0..K {
-            let group = load(t, &wide[K + i]);
+            let group = if i == 0 { low } else { load(t, &wide[K + i]) };
             for j in 0..5 {
                 let sum = group[j] + carry;
                 carry = sum.shr::<52>();
                 (sum & mask).store(&mut out[i][j]);
             }
         }
-    }
-
-    /// Adds the multiple of m, with the factor that it returns, that makes `low` zero modulo 2^260; what is left of the
-    /// lowest group of that product goes to `high`. Runs `beside` twice a limb, where the chain would wait.
-    #[inline(always)]
-    fn clear(
-        &self,
-        t: Ifma,
-        low: &mut [V; 5],
-        high: &mut [V; 5],
-        mut beside: impl FnMut(usize, Product),
-    ) -> [V; 5] {
-        let m0 = t.load(&self.m0.0);
-        let lowest = load(t, &self.m[0]);
-        let mut c = join(low, high);
-        let mut q = [t.zero(); 5];
-        for k in 0..5 {
-            // This multiple of m clears column k.
-            q[k] = t.zero().madd_lo(c[k], m0);
-            beside(k, Product::Low);
-            // The next column is on the critical path: its three parts are made side by side.
-            let carry = c[k].madd_lo(q[k], lowest[0]).shr::<52>();
-            let part = t.zero().madd_lo(q[k], lowest[1]);
-            c[k + 1] = c[k + 1].madd_hi(q[k], lowest[0]);
-            beside(k, Product::High);
-            c[k + 1] = c[k + 1] + (part + carry);
-            for j in 2..5 {
-                c[k + j] = c[k + j].madd_lo(q[k], lowest[j]);
-            }
-            for j in 1..5 {
-                c[k + j + 1] = c[k + j + 1].madd_hi(q[k], lowest[j]);
-            }
-        }
-        (_, *high) = part(&c);
-        q
     }
 
     /// Subtracts m where the value, below 2m, is not below m.
