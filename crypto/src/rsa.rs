@@ -5,11 +5,13 @@
 //! A fault during one CRT half would let anyone factor the modulus (D. Boneh, R. DeMillo, R. Lipton,
 //! "On the Importance of Checking Cryptographic Protocols for Faults", 1997), hence the verification.
 
+#[cfg(target_arch = "x86_64")]
+mod adx;
 mod encode;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod ifma;
 pub(crate) mod montgomery;
-mod row;
+mod portable;
 #[cfg(test)]
 mod tests;
 

@@ -6,7 +6,9 @@
 //! known to be below R, not below the modulus: one masked subtraction then keeps it so.
 //! Everything here takes the same time for all values of the same width; the modulus may be secret too.
 
-use super::row;
+#[cfg(target_arch = "x86_64")]
+use super::adx;
+use super::portable;
 use crate::cpu::Adx;
 use crate::ct;
 use zeroize::{Zeroize, Zeroizing};
@@ -67,12 +69,7 @@ impl<const N: usize> Modulus<N> {
 
     /// a ← a²/R.
     pub(crate) fn square(&self, a: &mut [u64; N], scratch: &mut Wide<N>) {
-        if self.adx.is_some() {
-            // Whole rows with two carry chains beat half of the products with one.
-            wide_product(self.adx, scratch, a, a);
-        } else {
-            wide_square(scratch, a);
-        }
+        wide_square(self.adx, scratch, a);
         self.reduce(a, scratch);
     }
 
@@ -98,13 +95,11 @@ impl<const N: usize> Modulus<N> {
     /// out ← wide/R, destroying `wide`. Any `wide` below R² gives a result below R.
     pub(crate) fn reduce(&self, out: &mut [u64; N], wide: &mut Wide<N>) {
         let limbs = wide.as_flattened_mut();
-        let mut carry = false;
-        for i in 0..N {
-            let (row, rest) = limbs[i..].split_at_mut(N);
-            let q = row[0].wrapping_mul(self.m0);
-            let high = row::add_product(self.adx, row, &self.m, q);
-            (rest[0], carry) = rest[0].carrying_add(high, carry);
-        }
+        let carry = match self.adx {
+            #[cfg(target_arch = "x86_64")]
+            Some(token) => adx::reduce(token, limbs, &self.m, self.m0),
+            _ => portable::reduce(limbs, &self.m, self.m0),
+        };
         // The sum is below R + m, so one subtraction after a carry brings it below R.
         let mask = ct::mask(carry);
         let mut borrow = false;
@@ -216,33 +211,19 @@ fn select<const N: usize, const ENTRIES: usize>(
 
 /// out ← a·b.
 pub(crate) fn wide_product<const N: usize>(adx: Option<Adx>, out: &mut Wide<N>, a: &[u64; N], b: &[u64; N]) {
-    let limbs = out.as_flattened_mut();
-    limbs[..N].fill(0);
-    for (i, &b) in b.iter().enumerate() {
-        let (row, rest) = limbs[i..].split_at_mut(N);
-        rest[0] = row::add_product(adx, row, a, b);
+    match adx {
+        #[cfg(target_arch = "x86_64")]
+        Some(token) => adx::product(token, out.as_flattened_mut(), a, b),
+        _ => portable::product(out.as_flattened_mut(), a, b),
     }
 }
 
-/// out ← a²: the products of unequal limbs once, doubled, then the squares on the diagonal.
-pub(crate) fn wide_square<const N: usize>(out: &mut Wide<N>, a: &[u64; N]) {
-    let limbs = out.as_flattened_mut();
-    limbs.fill(0);
-    for i in 0..N {
-        let mut carry = 0;
-        for j in i + 1..N {
-            (limbs[i + j], carry) = a[i].carrying_mul_add(a[j], limbs[i + j], carry);
-        }
-        limbs[i + N] = carry;
-    }
-    let mut shifted = 0;
-    let mut carry = false;
-    for i in 0..N {
-        let (low, high) = a[i].carrying_mul(a[i], 0);
-        let (even, odd) = (limbs[2 * i], limbs[2 * i + 1]);
-        (limbs[2 * i], carry) = (even << 1 | shifted).carrying_add(low, carry);
-        (limbs[2 * i + 1], carry) = (odd << 1 | even >> 63).carrying_add(high, carry);
-        shifted = odd >> 63;
+/// out ← a².
+fn wide_square<const N: usize>(adx: Option<Adx>, out: &mut Wide<N>, a: &[u64; N]) {
+    match adx {
+        #[cfg(target_arch = "x86_64")]
+        Some(token) => adx::square(token, out.as_flattened_mut(), a),
+        _ => portable::square(out.as_flattened_mut(), a),
     }
 }
 
