@@ -252,8 +252,8 @@ impl<const HALF: usize, const FULL: usize> Crt<HALF, FULL> {
         let dq = Zeroizing::new(core::array::from_fn(|i| if i == 0 { self.dq[0] & !1 } else { self.dq[i] }));
         match way {
             Way::Scalar => {
-                p.base = power(&self.p, &p.base, &dp, scratch);
-                q.base = power(&self.q, &q.base, &dq, scratch);
+                p.base = self.p.power(&p.base, &dp, scratch);
+                q.base = self.q.power(&q.base, &dq, scratch);
             }
             #[cfg(target_arch = "x86_64")]
             Way::Ifma(token, tables) => {
@@ -351,20 +351,6 @@ impl<const HALF: usize> Blinded<HALF> {
     fn unblind(mut self, prime: &Modulus<HALF>, scratch: &mut Wide<HALF>) -> Zeroizing<[u64; HALF]> {
         prime.multiply(&mut self.base, &self.rest, scratch);
         self.base
-    }
-}
-
-/// base^exponent with a table of at most 4 KiB: a kernel stack has 16.
-fn power<const HALF: usize>(
-    prime: &Modulus<HALF>,
-    base: &[u64; HALF],
-    exponent: &[u64; HALF],
-    scratch: &mut Wide<HALF>,
-) -> Zeroizing<[u64; HALF]> {
-    if HALF <= 16 {
-        prime.power::<32>(base, exponent, scratch)
-    } else {
-        prime.power::<16>(base, exponent, scratch)
     }
 }
 

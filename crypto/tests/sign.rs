@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Signing keys: reading them from files OpenSSL wrote, and signatures checked by another library.
+//!
+//! `TTLS_ROUNDS` sets how many random RSA signatures of each key are compared (default 20; 20000 is the long run).
 
+mod common;
+
+use common::Random;
 use graviola::signing::rsa::VerifyingKey;
 use ttls_crypto::hash::{Algorithm, Digest};
 use ttls_crypto::job::{Failed, SignRequest};
@@ -42,16 +47,19 @@ fn verifies(public: &VerifyingKey, scheme: Scheme, signature: &[u8], message: &[
     .is_ok()
 }
 
+/// RSA keys of every size, odd sizes and another public exponent among them: PKCS#8 and SubjectPublicKeyInfo.
+const RSA_KEYS: [(&[u8], &[u8]); 6] = [
+    (key_file!("rsa-2048.pkcs8.der"), key_file!("rsa-2048.spki.der")),
+    (key_file!("rsa-2048-e3.pkcs8.der"), key_file!("rsa-2048-e3.spki.der")),
+    (key_file!("rsa-2049.pkcs8.der"), key_file!("rsa-2049.spki.der")),
+    (key_file!("rsa-2560.pkcs8.der"), key_file!("rsa-2560.spki.der")),
+    (key_file!("rsa-3072.pkcs8.der"), key_file!("rsa-3072.spki.der")),
+    (key_file!("rsa-4096.pkcs8.der"), key_file!("rsa-4096.spki.der")),
+];
+
 #[test]
 fn rsa_signatures_verify_in_every_size_and_scheme() {
-    for (key, spki) in [
-        (&key_file!("rsa-2048.pkcs8.der")[..], &key_file!("rsa-2048.spki.der")[..]),
-        (key_file!("rsa-2048-e3.pkcs8.der"), key_file!("rsa-2048-e3.spki.der")),
-        (key_file!("rsa-2049.pkcs8.der"), key_file!("rsa-2049.spki.der")),
-        (key_file!("rsa-2560.pkcs8.der"), key_file!("rsa-2560.spki.der")),
-        (key_file!("rsa-3072.pkcs8.der"), key_file!("rsa-3072.spki.der")),
-        (key_file!("rsa-4096.pkcs8.der"), key_file!("rsa-4096.spki.der")),
-    ] {
+    for (key, spki) in RSA_KEYS {
         let key = SigningKey::from_der(Encoding::Pkcs8, key).expect("a key");
         let public = rsa_public_key(spki);
         for hash in HASHES {
@@ -82,6 +90,46 @@ fn signatures_equal_those_of_another_library() {
             }
         }
     }
+}
+
+/// Random messages and randomness, and schemes in turn: signatures verify, and those without a salt are the other
+/// library's, bit by bit, where it takes the key.
+#[test]
+fn random_rsa_signatures_agree_with_another_library() {
+    let rounds = std::env::var("TTLS_ROUNDS").map_or(20, |rounds| rounds.parse().expect("a number"));
+    let mut random = Random(4);
+    let keys = RSA_KEYS.map(|(key, spki)| {
+        let other = graviola::signing::rsa::SigningKey::from_pkcs8_der(key).ok();
+        (SigningKey::from_der(Encoding::Pkcs8, key).expect("a key"), rsa_public_key(spki), other)
+    });
+    let (mut verified, mut equal) = (0, 0);
+    for round in 0..rounds {
+        let hash = HASHES[round % 3];
+        let scheme = if round % 2 == 0 { Scheme::RsaPkcs1(hash) } else { Scheme::RsaPss(hash) };
+        for (key, public, other) in &keys {
+            let message: [u8; 32] = random.bytes();
+            let signature = sign(key, scheme, &message, random.edgy());
+            assert!(verifies(public, scheme, &signature, &message), "{scheme:?} {message:x?}");
+            verified += 1;
+            let mut theirs = [0; 512];
+            let theirs = match (other, scheme) {
+                (Some(other), Scheme::RsaPkcs1(Algorithm::Sha256)) => {
+                    other.sign_pkcs1_sha256(&mut theirs, &message)
+                }
+                (Some(other), Scheme::RsaPkcs1(Algorithm::Sha384)) => {
+                    other.sign_pkcs1_sha384(&mut theirs, &message)
+                }
+                (Some(other), Scheme::RsaPkcs1(Algorithm::Sha512)) => {
+                    other.sign_pkcs1_sha512(&mut theirs, &message)
+                }
+                _ => continue,
+            };
+            assert_eq!(signature, theirs.expect("signs"), "{scheme:?} {message:x?}");
+            equal += 1;
+        }
+    }
+    println!("{verified} RSA signatures verified by another library, {equal} of them equal to its own");
+    assert!(equal > 0);
 }
 
 #[test]

@@ -90,61 +90,41 @@ fn add(sum: &mut Digit, digit: &Digit, mut over: bool) -> bool {
 static ZERO: u64 = 0;
 
 /// {high}:{low} = rdx·`a[$j]` into the limbs `$x` and `$y` of the sum.
+#[rustfmt::skip]
 macro_rules! add_product {
     ($j:literal, $x:literal, $y:literal) => {
         concat!(
-            "mulx {high}, {low}, [{a} + 8*",
-            $j,
-            "]\n",
-            "adox {",
-            $x,
-            "}, {low}\n",
-            "adcx {",
-            $y,
-            "}, {high}\n"
+            "mulx {high}, {low}, [{a} + 8*", $j, "]\n",
+            "adox {", $x, "}, {low}\n",
+            "adcx {", $y, "}, {high}\n",
         )
     };
 }
 
 /// The same for the last limb of a row: `$y` is new, and both chains end in it, leaving CF and OF clear.
+#[rustfmt::skip]
 macro_rules! add_last_product {
     ($x:literal, $y:literal) => {
         concat!(
-            "mulx {",
-            $y,
-            "}, {low}, [{a} + 56]\n",
-            "adox {",
-            $x,
-            "}, {low}\n",
-            "adcx {",
-            $y,
-            "}, [rip + {zero}]\n",
-            "adox {",
-            $y,
-            "}, [rip + {zero}]\n",
+            "mulx {", $y, "}, {low}, [{a} + 56]\n",
+            "adox {", $x, "}, {low}\n",
+            "adcx {", $y, "}, [rip + {zero}]\n",
+            "adox {", $y, "}, [rip + {zero}]\n",
         )
     };
 }
 
 /// `b[$i]` times all of `a`, and `sum[$i]`, which is finished, is written back. The registers are named from
 /// the limb at `$i` on; the register of the finished limb becomes that of the new one.
+#[rustfmt::skip]
 macro_rules! row {
-    ($i:literal, $x0:literal, $x1:literal, $x2:literal, $x3:literal, $x4:literal, $x5:literal, $x6:literal, $x7:literal) => {
+    ($i:literal, $x0:literal, $x1:literal, $x2:literal, $x3:literal,
+     $x4:literal, $x5:literal, $x6:literal, $x7:literal) => {
         concat!(
-            "mov rdx, [{b} + 8*",
-            $i,
-            "]\n",
-            "adcx {",
-            $x0,
-            "}, [{sum} + 8*",
-            $i,
-            "]\n",
+            "mov rdx, [{b} + 8*", $i, "]\n",
+            "adcx {", $x0, "}, [{sum} + 8*", $i, "]\n",
             add_product!(0, $x0, $x1),
-            "mov [{sum} + 8*",
-            $i,
-            "], {",
-            $x0,
-            "}\n",
+            "mov [{sum} + 8*", $i, "], {", $x0, "}\n",
             add_product!(1, $x1, $x2),
             add_product!(2, $x2, $x3),
             add_product!(3, $x3, $x4),
@@ -157,16 +137,14 @@ macro_rules! row {
 }
 
 /// The limb of q that makes the limb `$x0` zero, kept at `q[$i]`, times all of the modulus.
+#[rustfmt::skip]
 macro_rules! clearing_row {
-    ($i:literal, $x0:literal, $x1:literal, $x2:literal, $x3:literal, $x4:literal, $x5:literal, $x6:literal, $x7:literal) => {
+    ($i:literal, $x0:literal, $x1:literal, $x2:literal, $x3:literal,
+     $x4:literal, $x5:literal, $x6:literal, $x7:literal) => {
         concat!(
-            "mov rdx, {",
-            $x0,
-            "}\n",
+            "mov rdx, {", $x0, "}\n",
             "imul rdx, {m0}\n",
-            "mov [{q} + 8*",
-            $i,
-            "], rdx\n",
+            "mov [{q} + 8*", $i, "], rdx\n",
             "xor {low:e}, {low:e}\n", // clears CF and OF
             add_product!(0, $x0, $x1),
             add_product!(1, $x1, $x2),
@@ -176,15 +154,9 @@ macro_rules! clearing_row {
             add_product!(5, $x5, $x6),
             add_product!(6, $x6, $x7),
             "mulx {high}, {low}, [{a} + 56]\n",
-            "adox {",
-            $x7,
-            "}, {low}\n",
-            "adcx {high}, {",
-            $x0,
-            "}\n", // a zero by now
-            "adox {",
-            $x0,
-            "}, {high}\n",
+            "adox {", $x7, "}, {low}\n",
+            "adcx {high}, {", $x0, "}\n", // a zero by now
+            "adox {", $x0, "}, {high}\n",
         )
     };
 }
@@ -351,38 +323,30 @@ fn multiply_within(_: Adx, pair: &mut [Digit; 2], a: &Digit) {
 }
 
 /// Doubles two limbs of the sum and adds the square of a limb.
+#[rustfmt::skip]
 macro_rules! double_add_square {
     ($i:literal) => {
         concat!(
-            "mov rdx, [{a} + 8*",
-            $i,
-            "]\n",
+            "mov rdx, [{a} + 8*", $i, "]\n",
             "mulx {high}, {low}, rdx\n",
-            double_add_square!($i, "{low}", "{high}"),
+            double_add!($i),
         )
     };
-    ($i:literal, $low:literal, $high:literal) => {
+}
+
+/// Doubles two limbs of the sum and adds {high}:{low}.
+#[rustfmt::skip]
+macro_rules! double_add {
+    ($i:literal) => {
         concat!(
-            "mov {even}, [{pair} + 16*",
-            $i,
-            "]\n",
-            "mov {odd}, [{pair} + 16*",
-            $i,
-            " + 8]\n",
+            "mov {even}, [{pair} + 16*", $i, "]\n",
+            "mov {odd}, [{pair} + 16*", $i, " + 8]\n",
             "adcx {even}, {even}\n",
-            "adox {even}, ",
-            $low,
-            "\n",
+            "adox {even}, {low}\n",
             "adcx {odd}, {odd}\n",
-            "adox {odd}, ",
-            $high,
-            "\n",
-            "mov [{pair} + 16*",
-            $i,
-            "], {even}\n",
-            "mov [{pair} + 16*",
-            $i,
-            " + 8], {odd}\n",
+            "adox {odd}, {high}\n",
+            "mov [{pair} + 16*", $i, "], {even}\n",
+            "mov [{pair} + 16*", $i, " + 8], {odd}\n",
         )
     };
 }
@@ -399,7 +363,7 @@ fn double_add_squares(_: Adx, pair: &mut [Digit; 2], a: &Digit, mut carry: u64) 
             "add {low}, {carry}", // the square of a limb is at most 2^128 − 2^65 + 1
             "adc {high}, 0",
             "xor {carry:e}, {carry:e}", // clears CF and OF
-            double_add_square!(0, "{low}", "{high}"),
+            double_add!(0),
             double_add_square!(1),
             double_add_square!(2),
             double_add_square!(3),

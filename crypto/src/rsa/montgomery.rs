@@ -16,6 +16,10 @@ use zeroize::{Zeroize, Zeroizing};
 /// A double-width number; scratch of every multiplication, wiped by its owner.
 pub(crate) type Wide<const N: usize> = Zeroizing<[[u64; N]; 2]>;
 
+/// Bits of a secret exponent that one multiplication takes.
+const WINDOW: usize = 5;
+const ENTRIES: usize = 1 << WINDOW;
+
 /// Zeroed scratch.
 pub(crate) fn wide<const N: usize>() -> Wide<N> {
     Zeroizing::new([[0; N]; 2])
@@ -45,6 +49,7 @@ impl<const N: usize> Modulus<N> {
         if m[0] & 1 == 0 || *m == one {
             return None;
         }
+        const { assert!(N.is_multiple_of(8), "arithmetic is done in digits of eight limbs") };
         // Newton: an odd number is its own inverse modulo 8, and each step doubles the bits.
         let mut inverse = m[0];
         for _ in 0..5 {
@@ -128,17 +133,16 @@ impl<const N: usize> Modulus<N> {
         power
     }
 
-    /// base^exponent for a secret exponent, in Montgomery form: fixed windows of log2(`ENTRIES`) bits
-    /// over all 64·N bits, each table look-up reading the whole table.
+    /// base^exponent for a secret exponent, in Montgomery form: windows of [`WINDOW`] bits over all 64·N bits,
+    /// each table look-up reading the whole table.
     ///
-    /// The table takes `ENTRIES`·N·8 bytes of stack.
-    pub(crate) fn power<const ENTRIES: usize>(
+    /// The table takes 256·N bytes of stack: 8 KiB for primes of 2048 bits.
+    pub(crate) fn power(
         &self,
         base: &[u64; N],
         exponent: &[u64; N],
         scratch: &mut Wide<N>,
     ) -> Zeroizing<[u64; N]> {
-        const { assert!(ENTRIES.is_power_of_two() && ENTRIES >= 4) };
         let mut table = Zeroizing::new([[0; N]; ENTRIES]);
         table[0] = *self.one(scratch);
         table[1] = *base;
@@ -152,15 +156,17 @@ impl<const N: usize> Modulus<N> {
             }
         }
 
-        let window = ENTRIES.ilog2();
-        let mut power = self.one(scratch);
+        let mut windows = (0..64 * N).step_by(WINDOW).rev();
+        let mut power = Zeroizing::new([0; N]);
         let mut factor = Zeroizing::new([0; N]);
-        let windows = (64 * N).div_ceil(ENTRIES.ilog2() as usize);
-        for index in (0..windows).rev() {
-            for _ in 0..window {
+        if let Some(position) = windows.next() {
+            select(&mut power, &table, digit(exponent, position, ENTRIES));
+        }
+        for position in windows {
+            for _ in 0..WINDOW {
                 self.square(&mut power, scratch);
             }
-            select(&mut factor, &table, digit(exponent, index * window as usize, ENTRIES));
+            select(&mut factor, &table, digit(exponent, position, ENTRIES));
             self.multiply(&mut power, &factor, scratch);
         }
         power
@@ -195,11 +201,7 @@ pub(crate) fn digit<const N: usize>(number: &[u64; N], position: usize, radix: u
 }
 
 /// chosen ← table[index], reading all of the table.
-fn select<const N: usize, const ENTRIES: usize>(
-    chosen: &mut [u64; N],
-    table: &[[u64; N]; ENTRIES],
-    index: u64,
-) {
+fn select<const N: usize>(chosen: &mut [u64; N], table: &[[u64; N]; ENTRIES], index: u64) {
     *chosen = [0; N];
     for (i, entry) in (0u64..).zip(table) {
         let mask = ct::mask_zero(i ^ index);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Arithmetic against another library, and faults injected into keys.
+//!
+//! `TTLS_ROUNDS` sets how many signatures of each key go through portable code (default 20).
 
-use super::montgomery::{Modulus, wide};
+use super::montgomery::{self, Modulus, wide};
 use super::{Crt, Padding, PrivateKey, Way};
 use crate::cpu::Adx;
 use crate::hash::{Algorithm, Digest};
@@ -9,6 +11,7 @@ use crate::job::Failed;
 use crate::secret::Secret;
 use crate::sign::{Encoding, Key, SigningKey};
 use num_bigint::BigUint;
+use zeroize::Zeroizing;
 
 /// Limbs in runs of zeros and ones as often as random (SplitMix64): such values find lost carries.
 fn edgy<const N: usize>(state: &mut u64) -> [u64; N] {
@@ -66,12 +69,9 @@ fn arithmetic_agrees_with<const N: usize>(adx: Option<Adx>, rounds: usize) {
             let mut base = a;
             modulus.enter(&mut base, scratch);
             let expected = big(&a).modpow(&big(&b), &m);
-            for mut power in
-                [modulus.power::<32>(&base, &b, scratch), modulus.power::<16>(&base, &b, scratch)]
-            {
-                modulus.leave(&mut power, scratch);
-                assert_eq!(big(&*power), expected, "power {a:x?} {b:x?} {m:x}");
-            }
+            let mut power = modulus.power(&base, &b, scratch);
+            modulus.leave(&mut power, scratch);
+            assert_eq!(big(&*power), expected, "power {a:x?} {b:x?} {m:x}");
             let mut power = modulus.power_public(&base, b[0], scratch);
             modulus.leave(&mut power, scratch);
             assert_eq!(big(&*power), big(&a).modpow(&big(&b[..1]), &m), "power {a:x?} {:x} {m:x}", b[0]);
@@ -84,7 +84,61 @@ fn arithmetic_agrees_with_reference() {
     arithmetic_agrees::<16>(2000);
     arithmetic_agrees::<24>(1000);
     arithmetic_agrees::<32>(1000);
+    arithmetic_agrees::<48>(200);
     arithmetic_agrees::<64>(100);
+}
+
+/// Values at which carries run through, each with each: 0, 1, m − 1, m, R mod m, R − 1 and a single high bit.
+fn edges_agree<const N: usize>() {
+    let state = &mut 3;
+    let scratch = &mut wide();
+    let all = [u64::MAX; N];
+    let mut small = [0; N];
+    small[0] = 3;
+    let mut high = [0; N];
+    high[0] = 1;
+    high[N - 1] = 1 << 63;
+    let mut random = edgy::<N>(state);
+    random[0] |= 1;
+    for m in [all, small, high, random] {
+        for adx in [Adx::get(), None] {
+            let mut modulus = Modulus::new(&m).expect("odd");
+            modulus.adx = adx;
+            let mut one = [0; N];
+            one[0] = 1;
+            let mut r_mod_m = one;
+            modulus.enter(&mut r_mod_m, scratch);
+            montgomery::subtract_if_not_below(&mut r_mod_m, 0, &m);
+            let mut below = m;
+            below[0] -= 1;
+            let values = [[0; N], one, below, m, r_mod_m, all, high];
+            let (r, m) = (BigUint::from(1u8) << (64 * N), big(&m));
+            for a in values {
+                let mut square = a;
+                modulus.square(&mut square, scratch);
+                assert_eq!(big(&square) * &r % &m, big(&a) * big(&a) % &m, "square {a:x?} {m:x}");
+                for b in values {
+                    let mut product = a;
+                    modulus.multiply(&mut product, &b, scratch);
+                    assert_eq!(big(&product) * &r % &m, big(&a) * big(&b) % &m, "{a:x?} {b:x?} {m:x}");
+
+                    *scratch = Zeroizing::new([a, b]);
+                    let mut reduced = [0; N];
+                    modulus.reduce(&mut reduced, scratch);
+                    assert_eq!(big(&reduced) * &r % &m, (big(&a) + &r * big(&b)) % &m, "{a:x?} {b:x?} {m:x}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn arithmetic_agrees_at_edges() {
+    edges_agree::<16>();
+    edges_agree::<24>();
+    edges_agree::<32>();
+    edges_agree::<48>();
+    edges_agree::<64>();
 }
 
 fn key_2048() -> Crt<16, 32> {
@@ -154,6 +208,52 @@ fn blinding_changes_nothing_but_the_way() {
     assert_eq!(*zero, [0; 32]);
 }
 
+/// Keys of every size, odd sizes and another public exponent among them.
+fn keys() -> [PrivateKey; 6] {
+    [
+        &include_bytes!("../../../vectors/keys/rsa-2048.pkcs8.der")[..],
+        include_bytes!("../../../vectors/keys/rsa-2048-e3.pkcs8.der"),
+        include_bytes!("../../../vectors/keys/rsa-2049.pkcs8.der"),
+        include_bytes!("../../../vectors/keys/rsa-2560.pkcs8.der"),
+        include_bytes!("../../../vectors/keys/rsa-3072.pkcs8.der"),
+        include_bytes!("../../../vectors/keys/rsa-4096.pkcs8.der"),
+    ]
+    .map(|der| match SigningKey::from_der(Encoding::Pkcs8, der).expect("a key").0 {
+        Key::Rsa(key) => key,
+        Key::EcdsaP256(_) => panic!("not an RSA key"),
+    })
+}
+
+fn without_adx<const HALF: usize, const FULL: usize>(key: &Crt<HALF, FULL>) -> Crt<HALF, FULL> {
+    let mut key = key.clone();
+    (key.n.adx, key.p.adx, key.q.adx) = (None, None, None);
+    key
+}
+
+/// The same signatures without MULX and ADX as with them, if this CPU has them.
+#[test]
+fn portable_code_signs_the_same() {
+    let rounds: u64 = std::env::var("TTLS_ROUNDS").map_or(20, |rounds| rounds.parse().expect("a number"));
+    for key in keys() {
+        let portable = match &key {
+            PrivateKey::Bits2048(key) => PrivateKey::Bits2048(without_adx(key)),
+            PrivateKey::Bits3072(key) => PrivateKey::Bits3072(without_adx(key)),
+            PrivateKey::Bits4096(key) => PrivateKey::Bits4096(without_adx(key)),
+        };
+        for i in 0..rounds {
+            let digest = Algorithm::Sha256.digest(&i.to_le_bytes());
+            let [mine, theirs] = [&portable, &key].map(|key| {
+                let mut entropy = [0; 32];
+                entropy[..8].copy_from_slice(&i.to_le_bytes());
+                let entropy = Secret::new(entropy);
+                let signature = key.sign(Padding::Pss, Algorithm::Sha256, &digest, &entropy, Way::Scalar);
+                signature.expect("signs").as_bytes().to_vec()
+            });
+            assert_eq!(mine, theirs, "{i}");
+        }
+    }
+}
+
 /// The same signatures from vectors as from scalar code, in every size, short primes included.
 #[cfg(target_arch = "x86_64")]
 #[test]
@@ -162,17 +262,7 @@ fn vectors_sign_the_same() {
         return; // nothing to test without AVX-512 IFMA
     };
     let mut scratch = super::ifma::Scratch::ZERO;
-    for der in [
-        &include_bytes!("../../../vectors/keys/rsa-2048.pkcs8.der")[..],
-        include_bytes!("../../../vectors/keys/rsa-2048-e3.pkcs8.der"),
-        include_bytes!("../../../vectors/keys/rsa-2049.pkcs8.der"),
-        include_bytes!("../../../vectors/keys/rsa-2560.pkcs8.der"),
-        include_bytes!("../../../vectors/keys/rsa-3072.pkcs8.der"),
-        include_bytes!("../../../vectors/keys/rsa-4096.pkcs8.der"),
-    ] {
-        let Key::Rsa(key) = SigningKey::from_der(Encoding::Pkcs8, der).expect("a key").0 else {
-            panic!("not an RSA key");
-        };
+    for key in keys() {
         for i in 0..20 {
             let digest = Algorithm::Sha256.digest(&[i]);
             let sign = |way| {
