@@ -26,6 +26,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let (rounds, slice) = if quick { (5, 0.01) } else { (15, 0.03) };
 
+    let absent = ours::absent();
+    for (rows, why) in &absent {
+        println!("without {rows}: {why}");
+    }
     let mut rows = Vec::new();
     for (operation, mut cases) in operations() {
         if !operation.contains(&filter) {
@@ -36,7 +40,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         rows.extend(measured);
     }
     let break_even = break_even(&rows);
-    println!("break-even: lanes at which one vector costs less than its items one by one");
+    if !break_even.is_empty() {
+        println!("break-even: lanes at which one vector costs less than its items one by one");
+    }
     for (operation, lanes) in &break_even {
         println!("  {operation:<24} {lanes}");
     }
@@ -48,6 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "cpu": measure::cpu_model(),
             "command": std::env::args().collect::<Vec<_>>().join(" "),
             "openssl": openssl::version::version(),
+            "absent": absent.iter().map(|(rows, why)| json!({ "rows": rows, "why": why })).collect::<Vec<_>>(),
             "results": rows,
             "break_even_lanes": break_even,
         });

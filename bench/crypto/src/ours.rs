@@ -78,6 +78,17 @@ fn batch(peer: &'static str, choice: Choice, count: usize, make: Make) -> Option
     }))
 }
 
+/// What is not measured because this CPU lacks it: the rows' names, and why.
+pub fn absent() -> Vec<(&'static str, String)> {
+    [
+        (Choice::Ifma, "ttls, ttls-1-vector, ttls-alone"),
+        (Choice::AvxIfma, "ttls-avx-ifma, ttls-avx-ifma-1-vector"),
+    ]
+    .into_iter()
+    .filter_map(|(choice, rows)| Cpu::detect(choice).err().map(|missing| (rows, missing.to_string())))
+    .collect()
+}
+
 /// Our cases by operation.
 pub fn cases() -> Vec<(&'static str, Vec<Case>)> {
     let pss = Scheme::RsaPss(Algorithm::Sha256);
