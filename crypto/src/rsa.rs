@@ -44,7 +44,7 @@ pub(crate) enum Padding {
 
 /// What computes the two exponentiations.
 pub(crate) enum Way<'s> {
-    /// Portable code.
+    /// Scalar code.
     Scalar,
     /// Vector code, with the room it needs.
     #[cfg(target_arch = "x86_64")]
