@@ -14,8 +14,8 @@
 #include <asm/fpu/api.h>
 #include "core.h"
 
-/* The core moves states by value, some kilobytes each, and inlines: it takes 70 KiB. */
-#define TTLS_STACK	(192 * 1024)
+/* Twice what the deepest call takes: the core moves states by value, some kilobytes each. */
+#define TTLS_STACK	(128 * 1024)
 
 static DEFINE_PER_CPU(u8 *, ttls_stack);
 /* While the module loads, it makes a panic itself. */

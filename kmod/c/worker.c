@@ -71,7 +71,7 @@ static void run_batch(struct ttls_worker *worker, size_t count)
 
 	ttls_count(worker->children[0]->space, TTLS_N_BATCHES, 1);
 	ttls_count(worker->children[0]->space, TTLS_N_BATCHED, count);
-	/* An entry is bounded in time, and takes as many of the turns as fit; a signature follows a key exchange. */
+	/* An entry is bounded in time, and does as much of the turns' work as fits. */
 	do {
 		read_lock_bh(&ttls_ticket_lock);
 		result = ttls_call(TTLS_RUN, &run);

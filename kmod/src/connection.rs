@@ -159,6 +159,7 @@ pub unsafe fn parts<'a>(turn: &Turn) -> Option<(&'a mut Connection, &'a Site<'a>
 ///
 /// # Safety
 /// The turn's pointers are valid for the call, and nobody else uses the connection or the buffers.
+#[inline(never)]
 pub unsafe fn receive(turn: &mut Turn) -> c_int {
     // SAFETY: promised by the caller.
     let parts = unsafe { parts(turn) };

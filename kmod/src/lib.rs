@@ -36,7 +36,7 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     }
 }
 
-/// The only way in.
+/// The only way in. What a door needs of the stack is its own: none is inlined here.
 ///
 /// # Safety
 /// `call` points to a [`Call`] whose argument is what its door asks for, and which nobody else uses meanwhile.

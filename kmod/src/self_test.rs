@@ -9,6 +9,7 @@ use ttls_crypto::self_test;
 ///
 /// # Safety
 /// `worker::init` made the worker, and nobody else uses it.
+#[inline(never)]
 pub unsafe fn run(worker: *mut Worker) -> c_int {
     // SAFETY: promised by the caller.
     let engine = unsafe { (*worker).engine() };

@@ -86,6 +86,7 @@ unsafe fn certificates(configuration: &Configuration) -> &[Certificate] {
 ///
 /// # Safety
 /// The pointers in `configuration` are valid for the call.
+#[inline(never)]
 pub unsafe fn measure(configuration: &mut Configuration) -> c_int {
     // SAFETY: promised by the caller.
     let certificates = unsafe { certificates(configuration) };
@@ -107,6 +108,7 @@ pub unsafe fn measure(configuration: &mut Configuration) -> c_int {
 ///
 /// # Safety
 /// The pointers in `configuration` are valid for the call; `memory` belongs to the site until nobody uses it.
+#[inline(never)]
 pub unsafe fn build(configuration: &mut Configuration) -> c_int {
     // SAFETY: promised by the caller.
     let memory = unsafe {
@@ -333,6 +335,7 @@ fn listed<T: Copy, const N: usize>(
 ///
 /// # Safety
 /// The site is one that [`build`] made, and nobody else uses it meanwhile.
+#[inline(never)]
 pub unsafe fn advance(advance: &mut Advance) -> c_int {
     // SAFETY: promised by the caller.
     let site = unsafe { &mut *advance.site.cast::<Site<'_>>() };

@@ -39,6 +39,7 @@ impl Worker {
 ///
 /// # Safety
 /// `memory` has room for a [`Worker`], and nobody else uses it.
+#[inline(never)]
 pub unsafe fn init(memory: *mut c_void) -> c_int {
     let worker = memory.cast::<Worker>();
     let cpu = Cpu::detect(Choice::Best).unwrap_or(Cpu::Scalar);
@@ -47,37 +48,55 @@ pub unsafe fn init(memory: *mut c_void) -> c_int {
     0
 }
 
-/// Computes the jobs of the turns in order, as many as the budget allows, and goes on with their handshakes.
-/// Turns it did not come to keep the step `Work`.
+/// Computes the jobs of the turns in order, as many as the budget allows, and goes on with their handshakes, to
+/// the next job of the same handshake if there is room for that too. Turns it did not come to keep the step `Work`.
 ///
 /// # Safety
 /// The worker was made by [`init`]; the turns' pointers are valid for the call and used by nobody else. All turns'
 /// sites stay until it returns.
+#[inline(never)]
 pub unsafe fn run(run: &mut Run) -> c_int {
     // SAFETY: promised by the caller.
     let (worker, turns) =
         unsafe { (&mut *run.worker, core::slice::from_raw_parts_mut(run.turns, run.count)) };
-    // SAFETY: `init` wrote it.
-    let engine = unsafe { worker.engine.assume_init_mut() };
+    let mut spent = 0;
+    loop {
+        let before = spent;
+        // SAFETY: promised by the caller.
+        if unsafe { round(worker, turns, &mut spent) }.is_none() {
+            return crate::INVALID;
+        }
+        if spent == before {
+            return 0;
+        }
+    }
+}
+
+/// The next job of each turn that has one, together. `None`: a turn that C should not have made.
+///
+/// # Safety
+/// As [`run`].
+unsafe fn round(worker: &mut Worker, turns: &mut [Turn], spent: &mut usize) -> Option<()> {
     let mut indexes = [0; BATCH];
-    let (mut count, mut cost) = (0, 0);
+    let mut count = 0;
     for (index, turn) in turns.iter_mut().enumerate().take(BATCH) {
         if turn.step != Next::Work as u32 {
             continue;
         }
         // SAFETY: promised by the caller.
-        let Some((connection, site, _)) = (unsafe { connection::parts(turn) }) else { return crate::INVALID };
-        let (work, price) = match connection.job.take() {
-            Some(Job::KeyExchange(exchange)) => (Work::KeyExchange(exchange), 1),
-            Some(Job::Sign { certificate, request }) => match site.key(certificate) {
-                Some(key) if key.kind() == KeyKind::Rsa => (Work::Sign(key, request), RSA),
-                Some(key) => (Work::Sign(key, request), 1),
-                None => {
-                    turn.step = Next::Failed as u32;
-                    continue;
-                }
-            },
-            None => {
+        let (connection, site, _) = unsafe { connection::parts(turn) }?;
+        let key = match &connection.job {
+            Some(Job::Sign { certificate, .. }) => site.key(*certificate),
+            _ => None,
+        };
+        let price = key.map_or(1, |key| if key.kind() == KeyKind::Rsa { RSA } else { 1 });
+        if *spent > 0 && *spent + price > BUDGET {
+            break;
+        }
+        let work = match (connection.job.take(), key) {
+            (Some(Job::KeyExchange(exchange)), _) => Work::KeyExchange(exchange),
+            (Some(Job::Sign { request, .. }), Some(key)) => Work::Sign(key, request),
+            (Some(Job::Sign { .. }), None) | (None, _) => {
                 turn.step = Next::Failed as u32;
                 continue;
             }
@@ -85,16 +104,14 @@ pub unsafe fn run(run: &mut Run) -> c_int {
         worker.items[count].write(Item::new(work));
         indexes[count] = index;
         count += 1;
-        cost += price;
-        if cost + 1 > BUDGET {
-            break;
-        }
+        *spent += price;
     }
     // SAFETY: the first `count` items were just written. Their keys belong to sites that outlive this call, and
     // the items are dropped in it.
     let items =
         unsafe { core::slice::from_raw_parts_mut(worker.items.as_mut_ptr().cast::<Item<'static>>(), count) };
-    engine.run(items);
+    // SAFETY: `init` wrote it.
+    unsafe { worker.engine.assume_init_mut() }.run(items);
     for (item, &index) in items.iter_mut().zip(&indexes) {
         let done = item.result.take().unwrap_or(Err(Failed::Unsupported));
         // SAFETY: as above.
@@ -104,7 +121,7 @@ pub unsafe fn run(run: &mut Run) -> c_int {
         // SAFETY: written above, and not used again.
         unsafe { item.assume_init_drop() };
     }
-    0
+    Some(())
 }
 
 /// # Safety
