@@ -2,6 +2,7 @@
 /*
  * Lets allocations fail while the module works. Runs in the guest of the debug kernel; 0 if all is well.
  *
+ *	faults load		every slab allocation of loading the module fails once
  *	faults calls		every allocation of every system call that reaches the module fails once
  *	faults softirq		under load, one in ten of the allocations that must not wait fails
  */
@@ -13,6 +14,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "../c/uapi.h"
@@ -252,11 +254,40 @@ static int serve(void)
 	return n;
 }
 
+static void unload(void)
+{
+	/* The last failure may have been one that loading survives. Who looks at it leaves soon. */
+	for (int attempt = 0; attempt < 100; attempt++) {
+		if (syscall(SYS_delete_module, "ttls", O_NONBLOCK) == 0 || errno == ENOENT)
+			return;
+		usleep(100000);
+	}
+	perror("unload");
+}
+
+static int load_module(void)
+{
+	int f = open("ttls.ko", O_RDONLY | O_CLOEXEC), result = syscall(SYS_finit_module, f, "", 0);
+
+	result = result ? -errno : 0;
+	close(f);
+	return result;
+}
+
+/* Not the single pages of its stacks: each of hundreds fails the same vmalloc() as its first slab object does. */
+static void loading(void)
+{
+	set("/sys/kernel/debug/fail_page_alloc/min-order", "10");
+	set_both("ignore-gfp-wait", "N");
+	each("loading", unload, load_module);
+	set_both("ignore-gfp-wait", "Y");
+	unload();
+}
+
 static void calls(void)
 {
 	static const char *const options[] = { "--tls 1.3 --connections 2 --seconds 600", "--tls 1.2 --connections 2 --seconds 600" };
 
-	fail_nth = open("/proc/self/fail-nth", O_RDWR | O_CLOEXEC);
 	set_both("ignore-gfp-wait", "N");
 	open_channel();
 	begin(CTRL_CMD_GETFAMILY);
@@ -313,7 +344,10 @@ int main(int argc, char **argv)
 	set_both("times", "-1");
 	set_both("task-filter", "N");
 	set("/sys/kernel/debug/fail_page_alloc/min-order", "0");
-	if (argc == 2 && !strcmp(argv[1], "calls"))
+	fail_nth = open("/proc/self/fail-nth", O_RDWR | O_CLOEXEC);
+	if (argc == 2 && !strcmp(argv[1], "load"))
+		loading();
+	else if (argc == 2 && !strcmp(argv[1], "calls"))
 		calls();
 	else if (argc == 2 && !strcmp(argv[1], "softirq"))
 		softirq();

@@ -10,6 +10,8 @@ leaks() {
 }
 no_leaks() { [ -z "$(leaks | tee /dev/stderr)" ]; }
 
+./faults load
+[ $? -eq 0 ] || failed=$((failed + 1))
 check "the module loads again" insmod ./ttls.ko
 check "and takes a configuration" ./ttls ctl load --config ttls.toml
 . ./faults.sh
