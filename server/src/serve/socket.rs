@@ -10,9 +10,21 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use std::io::IoSliceMut;
 use ttls::record_size::Path;
 
+/// The beginning of `struct tcp_info` (tcp(7)), which every Linux has, in words. Not libc's structure: a kernel that is older than
+/// that has fewer members to tell, and nix panics if it gets fewer bytes than it asked for.
+type TcpInfoBeginning = [u32; 26];
+const SEGMENT: usize = 4;
+const UNACKNOWLEDGED: usize = 6;
+const CONGESTION_WINDOW: usize = 20;
+const _: () = {
+    assert!(std::mem::offset_of!(libc::tcp_info, tcpi_snd_mss) == 4 * SEGMENT);
+    assert!(std::mem::offset_of!(libc::tcp_info, tcpi_unacked) == 4 * UNACKNOWLEDGED);
+    assert!(std::mem::offset_of!(libc::tcp_info, tcpi_snd_cwnd) == 4 * CONGESTION_WINDOW);
+};
+
 sockopt_impl!(
-    /// What TCP knows of a connection (tcp(7)).
-    TcpInfo, GetOnly, libc::IPPROTO_TCP, libc::TCP_INFO, libc::tcp_info
+    /// What TCP knows of a connection.
+    TcpInfo, GetOnly, libc::IPPROTO_TCP, libc::TCP_INFO, TcpInfoBeginning
 );
 
 /// A non-blocking stream socket.
@@ -202,10 +214,10 @@ impl Socket {
     pub fn path(&self) -> Option<Path> {
         let info = getsockopt(&self.fd, TcpInfo).ok()?;
         Some(Path {
-            congestion_window: info.tcpi_snd_cwnd,
-            in_flight: info.tcpi_unacked,
-            segment: info.tcpi_snd_mss,
-            // tcpi_snd_wnd came with Linux 5.4 and is not in libc's structure; TCP holds back what the peer can not take.
+            congestion_window: info[CONGESTION_WINDOW],
+            in_flight: info[UNACKNOWLEDGED],
+            segment: info[SEGMENT],
+            // tcpi_snd_wnd came with Linux 5.4; TCP holds back what the peer can not take.
             send_window: u32::MAX,
         })
     }
