@@ -3,6 +3,7 @@
 
 use crate::config::flags::{Flag, KEYS, Kind};
 use crate::config::{Error, Source};
+use crate::output::{complain, print};
 use crate::settings::{Fixed, Settings};
 use crate::{demo, serve};
 use std::ffi::OsString;
@@ -66,16 +67,16 @@ pub fn check(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result =
         fixed(arguments.demo).and_then(|fixed| Settings::build(&arguments.source, &fixed, &mut warnings));
     for warning in &warnings {
-        eprintln!("ttls: warning: {warning}");
+        complain(format_args!("ttls: warning: {warning}"));
     }
-    report(result.map(|_| println!("ttls: the configuration is good")))
+    report(result.map(|_| print("ttls: the configuration is good\n")))
 }
 
 fn report(result: Result<(), Error>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ttls: {error}");
+            complain(format_args!("ttls: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -83,7 +84,7 @@ fn report(result: Result<(), Error>) -> ExitCode {
 
 /// Says what was wrong with the command line.
 pub fn misuse(message: &str) -> ExitCode {
-    eprintln!("ttls: {message}");
+    complain(format_args!("ttls: {message}"));
     ExitCode::from(2)
 }
 
@@ -110,7 +111,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Argumen
         };
         match name.as_str() {
             "help" => {
-                print!("{SERVE_HELP}");
+                print(SERVE_HELP);
                 for (key, kind) in KEYS {
                     let value = match kind {
                         Kind::Text => "TEXT",
@@ -118,7 +119,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Argumen
                         Kind::Number => "NUMBER",
                         Kind::Switch => "true|false",
                     };
-                    println!("  --{key} {value}");
+                    print(format_args!("  --{key} {value}\n"));
                 }
                 return Ok(None);
             }

@@ -3,6 +3,7 @@
 //!
 //! [`cli`] reads the command line, [`config`] the file, [`settings`] makes both ready, [`serve`] serves.
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)] // see `output`
 
 pub mod certificates;
 pub mod cli;
@@ -10,6 +11,7 @@ pub mod client_auth;
 pub mod config;
 pub mod demo;
 pub mod keylog;
+pub mod output;
 pub mod privileges;
 pub mod serve;
 pub mod settings;

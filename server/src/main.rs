@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `ttls`: the TLS terminator and its tools.
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)] // see `output`
 
 mod bench;
 mod ctl;
 
 use std::process::ExitCode;
 use ttls_server::cli;
+use ttls_server::output::{complain, print};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
@@ -17,15 +19,15 @@ fn main() -> ExitCode {
         Some("bench") => bench::run(arguments),
         Some("ctl") => ctl::run(arguments),
         Some("--version" | "-V") => {
-            println!("ttls {}", env!("CARGO_PKG_VERSION"));
+            print(concat!("ttls ", env!("CARGO_PKG_VERSION"), "\n"));
             ExitCode::SUCCESS
         }
         Some("--help" | "-h" | "help") => {
-            print!("{}", cli::HELP);
+            print(cli::HELP);
             ExitCode::SUCCESS
         }
         _ => {
-            eprint!("{}", cli::HELP);
+            complain(cli::HELP.trim_end());
             ExitCode::from(2)
         }
     }

@@ -27,6 +27,7 @@ pub mod worker;
 use crate::config::schema::Cpu as CpuName;
 use crate::config::{Error, Source};
 use crate::keylog::KeyLogFile;
+use crate::output::{complain, print};
 use crate::privileges;
 use crate::settings::{Fixed, Settings};
 use context::Shared;
@@ -102,7 +103,7 @@ pub fn run(source: &Source, fixed: &Fixed, keylog: Option<&Path>) -> Result<(), 
         let start = move || match Worker::new(parts) {
             Ok(worker) => worker.run(),
             Err(error) => {
-                eprintln!("ttls: a worker can not start: {error}");
+                complain(format_args!("ttls: a worker can not start: {error}"));
                 std::process::exit(1);
             }
         };
@@ -244,7 +245,7 @@ impl Supervisor {
                     std::net::IpAddr::V6(v6) => format!("[{v6}]"),
                     ip => ip.to_string(),
                 };
-                println!("Try: curl -k https://{host}:{}/", address.port());
+                print(format_args!("Try: curl -k https://{host}:{}/\n", address.port()));
             }
         }
     }

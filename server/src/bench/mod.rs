@@ -19,6 +19,7 @@ use std::ffi::OsString;
 use std::io::{IsTerminal as _, stderr};
 use std::process::ExitCode;
 use std::time::Duration;
+use ttls_server::output::{complain, print};
 
 /// Runs `ttls bench` with the arguments that follow the word `bench`.
 ///
@@ -28,18 +29,18 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let options = match Options::parse(arguments) {
         Ok(Some(options)) => options,
         Ok(None) => {
-            print!("{HELP}");
+            print(HELP);
             return ExitCode::SUCCESS;
         }
         Err(error) => {
-            eprintln!("ttls bench: {error}");
+            complain(format_args!("ttls bench: {error}"));
             return ExitCode::from(2);
         }
     };
     match measure(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ttls bench: {}: {error}", options.address);
+            complain(format_args!("ttls bench: {}: {error}", options.address));
             ExitCode::FAILURE
         }
     }
@@ -60,9 +61,9 @@ fn measure(options: &Options) -> Result<(), String> {
     let outcome = load
         .run(|outcome, elapsed| {
             if options.mode == Mode::Idle && outcome.holding == options.connections {
-                eprintln!("holding {} connections", outcome.holding);
+                complain(format_args!("holding {} connections", outcome.holding));
             } else if show_progress {
-                eprintln!("{}", report::progress(outcome, options, elapsed));
+                complain(report::progress(outcome, options, elapsed));
             }
         })
         .map_err(explain)?;
@@ -72,12 +73,12 @@ fn measure(options: &Options) -> Result<(), String> {
 fn publish(outcome: &Outcome, options: &Options, client_cpu: Duration) -> Result<(), String> {
     let json = || format!("{:#}\n", report::json(outcome, options, client_cpu));
     match &options.json {
-        Some(path) if path.as_os_str() == "-" => print!("{}", json()),
+        Some(path) if path.as_os_str() == "-" => print(json()),
         Some(path) => {
             std::fs::write(path, json()).map_err(|error| format!("{}: {error}", path.display()))?;
-            print!("{}", report::table(outcome, options, client_cpu));
+            print(report::table(outcome, options, client_cpu));
         }
-        None => print!("{}", report::table(outcome, options, client_cpu)),
+        None => print(report::table(outcome, options, client_cpu)),
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use ttls_server::cli::misuse;
 use ttls_server::config::Source;
+use ttls_server::output::{complain, print};
 
 const HELP: &str = "\
 ttls ctl load --config FILE           give the kernel module the file's certificates, keys and [tls] settings
@@ -78,7 +79,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         "attach" => attach_to(rest),
         "run" => return attach::run(rest),
         "--help" | "-h" => {
-            print!("{HELP}");
+            print(HELP);
             Ok(())
         }
         other => Err(Failure::Misuse(format!("{other}: try `ttls ctl --help`"))),
@@ -91,7 +92,7 @@ fn report(result: Result<(), Failure>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Misuse(message)) => misuse(&message),
         Err(Failure::Failed(message)) => {
-            eprintln!("ttls: {message}");
+            complain(format_args!("ttls: {message}"));
             ExitCode::FAILURE
         }
     }
@@ -136,7 +137,7 @@ fn load_file(arguments: &[OsString]) -> Result<(), Failure> {
     let mut warnings = Vec::new();
     let message = load::message(&source, &mut warnings)?;
     for warning in &warnings {
-        eprintln!("ttls: warning: {warning}");
+        complain(format_args!("ttls: warning: {warning}"));
     }
     Channel::open()?.command(command::CONFIGURE, &message)?;
     Ok(())
@@ -152,11 +153,11 @@ fn list() -> Result<(), Failure> {
     for (kind, body) in Attributes::new(&answer) {
         let number = || body.first_chunk().map_or(0, |bytes| u32::from_ne_bytes(*bytes));
         match kind {
-            attribute::CERTIFICATE => println!("certificate {}", certificate(body)),
-            attribute::TICKET_LIFETIME => println!("ticket_lifetime_seconds {}", number()),
-            attribute::HANDSHAKE_TIMEOUT => println!("handshake_timeout_ms {}", number()),
-            attribute::MAX_PENDING => println!("max_pending {}", number()),
-            attribute::MAX_PENDING_LISTENER => println!("max_pending_listener {}", number()),
+            attribute::CERTIFICATE => print(format_args!("certificate {}\n", certificate(body))),
+            attribute::TICKET_LIFETIME => print(format_args!("ticket_lifetime_seconds {}\n", number())),
+            attribute::HANDSHAKE_TIMEOUT => print(format_args!("handshake_timeout_ms {}\n", number())),
+            attribute::MAX_PENDING => print(format_args!("max_pending {}\n", number())),
+            attribute::MAX_PENDING_LISTENER => print(format_args!("max_pending_listener {}\n", number())),
             _ => {}
         }
     }
@@ -186,7 +187,7 @@ fn statistics() -> Result<(), Failure> {
     };
     let (values, _) = counters.as_chunks();
     for (name, value) in COUNTERS.iter().zip(values) {
-        println!("{name} {}", u64::from_ne_bytes(*value));
+        print(format_args!("{name} {}\n", u64::from_ne_bytes(*value)));
     }
     Ok(())
 }

@@ -41,7 +41,7 @@ pub fn kernel(out: &mut [u8]) {
             Ok(count) => filled += count,
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => {
-                eprintln!("ttls: the kernel gives no random bytes: {error}");
+                crate::output::complain(format_args!("ttls: the kernel gives no random bytes: {error}"));
                 std::process::abort();
             }
         }
