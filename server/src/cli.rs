@@ -33,7 +33,7 @@ ttls check [--config FILE] [--KEY VALUE]...
   --certificate CHAIN[,KEY[,OCSP]]  a certificate and its key, in PEM; may be given several times
   --keylog FILE                     write the secrets of every connection: for debugging only
 
-Signals: SIGHUP reloads the configuration, SIGTERM drains and ends.
+Signals: SIGHUP reloads the configuration, SIGUSR2 starts a new program to take over, SIGTERM drains and ends.
 
 Each key of the file is a flag that wins over it:
 ";

@@ -11,6 +11,7 @@ pub mod client_auth;
 pub mod config;
 pub mod demo;
 pub mod keylog;
+pub mod notify;
 pub mod output;
 pub mod privileges;
 pub mod serve;

@@ -22,29 +22,33 @@ pub mod slab;
 pub mod socket;
 pub mod sources;
 pub mod timers;
+pub mod upgrade;
 pub mod worker;
 
 use crate::config::schema::Cpu as CpuName;
 use crate::config::{Error, Source};
 use crate::keylog::KeyLogFile;
-use crate::output::{complain, print};
-use crate::privileges;
+use crate::output::print;
 use crate::settings::{Fixed, Settings};
+use crate::{notify, privileges};
 use context::Shared;
 use log::{Log, Sink};
 use metrics::Counters;
 use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::Shutdown;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::iterator::Signals;
 use sources::Sources;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc;
 use std::thread;
 use ttls_crypto::cpu::{Choice, Cpu};
+use upgrade::{Predecessor, Successor};
 use worker::{Handle, Message, Parts, Worker, unix_time};
 
 /// Serves until SIGTERM, and drains.
@@ -63,25 +67,32 @@ pub fn run(source: &Source, fixed: &Fixed, keylog: Option<&Path>) -> Result<(), 
         ),
     };
     raise_descriptor_limit();
+    let predecessor = Predecessor::find();
     let sink = open_sink(&settings)?;
     let mut sockets: Vec<Vec<(SocketAddr, OwnedFd)>> = (0..settings.workers).map(|_| Vec::new()).collect();
     let mut addresses = Vec::new();
     for &address in &settings.listen {
-        addresses.push(bind_for_all(address, &settings, &mut sockets)?);
+        addresses.push(bind_for_all(address, &settings, predecessor, &mut sockets)?);
     }
     let scrape = match settings.metrics {
         None => None,
-        Some(address) => Some(scrape::bind(address)?),
+        Some(address) => {
+            let bound = alone(address, predecessor).and_then(|()| scrape::bind(address));
+            Some(Arc::new(
+                bound.map_err(|e| Error::new(format!("metrics.listen {address}: {e}{}", hint(e))))?,
+            ))
+        }
     };
     // From here on there are signals to look after and threads to come: the last moment to change the user.
     privileges::drop_to(settings.user.as_deref(), settings.group.as_deref()).map_err(Error::new)?;
-    let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT])
+    let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR2, SIGCHLD])
         .map_err(|e| Error::new(format!("signals can not be handled: {e}")))?;
 
     let shared = Arc::new(Shared { connections: AtomicUsize::new(0), sources: sources(&settings) });
     let mut counters = Vec::new();
     let mut handles = Vec::new();
     let mut threads = Vec::new();
+    let (started, all_started) = mpsc::channel();
     for listeners in sockets {
         let (sender, receiver) = mpsc::channel();
         let wake = Arc::new(worker::wake_fd().map_err(system)?);
@@ -100,24 +111,29 @@ pub fn run(source: &Source, fixed: &Fixed, keylog: Option<&Path>) -> Result<(), 
             keylog: keylog.clone(),
             cpu,
         };
+        let started = started.clone();
         let start = move || match Worker::new(parts) {
-            Ok(worker) => worker.run(),
-            Err(error) => {
-                complain(format_args!("ttls: a worker can not start: {error}"));
-                std::process::exit(1);
+            Ok(worker) => {
+                let _ = started.send(Ok(()));
+                worker.run();
             }
+            Err(error) => drop(started.send(Err(error))),
         };
         let name = format!("ttls-{}", threads.len());
         threads.push(
             thread::Builder::new().name(name).spawn(start).map_err(|e| Error::new(format!("thread: {e}")))?,
         );
     }
-    if let Some(listener) = scrape {
+    for result in all_started.iter().take(threads.len()) {
+        result.map_err(|e| Error::new(format!("a worker can not start: {e}")))?;
+    }
+    if let Some(listener) = scrape.clone() {
         thread::spawn(move || scrape::serve(&listener, &counters));
     }
 
     let format = settings.log.format;
-    let mut supervisor = Supervisor { settings, handles, addresses, log: Log::new(sink, format, 0) };
+    let log = Log::new(sink, format, 0);
+    let mut supervisor = Supervisor { settings, handles, addresses, scrape, log, successor: None };
     for warning in &warnings {
         supervisor.say("warn", "configuration", warning);
     }
@@ -125,6 +141,16 @@ pub fn run(source: &Source, fixed: &Fixed, keylog: Option<&Path>) -> Result<(), 
         supervisor.say("warn", "keylog", "the secrets of every connection are being written to a file");
     }
     supervisor.ready(fixed.demo.is_some(), cpu);
+    if let Err(error) = notify::ready() {
+        supervisor.say(
+            "error",
+            "notify",
+            &format!("systemd does not hear that this service has started: {error}"),
+        );
+    }
+    if let Some(predecessor) = predecessor {
+        predecessor.relieve();
+    }
     let done = signals.handle();
     thread::spawn(move || {
         for thread in threads {
@@ -133,16 +159,22 @@ pub fn run(source: &Source, fixed: &Fixed, keylog: Option<&Path>) -> Result<(), 
         done.close();
     });
     let mut draining = false;
+    // The one that relieved this process says nothing of those who stop the service.
+    let mut relieved = false;
     for signal in &mut signals {
         match signal {
             SIGHUP if !draining => supervisor.reload(source, fixed),
-            SIGHUP => {}
+            SIGUSR2 if !draining => supervisor.upgrade(),
+            SIGCHLD => supervisor.child_ended(draining),
+            SIGHUP | SIGUSR2 => {}
+            _ if relieved => relieved = false,
             _ if draining => {
                 supervisor.say("warn", "stop", "at once, on a second signal");
                 std::process::exit(1);
             }
             _ => {
                 draining = true;
+                relieved = supervisor.successor.is_some();
                 supervisor.drain();
             }
         }
@@ -156,7 +188,7 @@ fn sources(settings: &Settings) -> Sources {
     Sources::new(limits.per_prefix, limits.ipv4_prefix, limits.ipv6_prefix)
 }
 
-fn system(error: rustix::io::Errno) -> Error {
+fn system(error: Errno) -> Error {
     Error::new(format!("system: {error}"))
 }
 
@@ -192,11 +224,12 @@ fn raise_descriptor_limit() {
 fn bind_for_all(
     address: SocketAddr,
     settings: &Settings,
+    predecessor: Option<Predecessor>,
     sockets: &mut [Vec<(SocketAddr, OwnedFd)>],
 ) -> Result<SocketAddr, Error> {
     let mut bound = address;
     let failed = |e| Error::new(format!("listen {address}: {e}{}", hint(e)));
-    listener::probe(address).map_err(failed)?;
+    alone(address, predecessor).map_err(failed)?;
     for worker in sockets {
         let fd = listener::open(bound, &settings.listener).map_err(failed)?;
         if bound.port() == 0 {
@@ -208,10 +241,15 @@ fn bind_for_all(
     Ok(bound)
 }
 
-fn hint(error: rustix::io::Errno) -> &'static str {
+/// Makes sure that nobody but the predecessor listens there.
+fn alone(address: SocketAddr, predecessor: Option<Predecessor>) -> Result<(), Errno> {
+    if predecessor.is_some() { Ok(()) } else { listener::probe(address) }
+}
+
+fn hint(error: Errno) -> &'static str {
     match error {
-        rustix::io::Errno::ACCESS => " (ports below 1024 need CAP_NET_BIND_SERVICE)",
-        rustix::io::Errno::ADDRINUSE => " (another program listens there)",
+        Errno::ACCESS => " (ports below 1024 need CAP_NET_BIND_SERVICE)",
+        Errno::ADDRINUSE => " (another program listens there)",
         _ => "",
     }
 }
@@ -221,7 +259,10 @@ struct Supervisor {
     handles: Vec<Handle>,
     /// As bound.
     addresses: Vec<SocketAddr>,
+    /// Where it answers with metrics.
+    scrape: Option<Arc<TcpListener>>,
     log: Log,
+    successor: Option<Successor>,
 }
 
 impl Supervisor {
@@ -285,7 +326,7 @@ impl Supervisor {
         let old = &self.settings.listen;
         let mut sockets: Vec<Vec<(SocketAddr, OwnedFd)>> = self.handles.iter().map(|_| Vec::new()).collect();
         for &address in settings.listen.iter().filter(|address| !old.contains(address)) {
-            bind_for_all(address, &settings, &mut sockets)?;
+            bind_for_all(address, &settings, None, &mut sockets)?;
         }
         let retire: Vec<_> =
             old.iter().filter(|address| !settings.listen.contains(address)).copied().collect();
@@ -302,8 +343,39 @@ impl Supervisor {
         Ok(warnings)
     }
 
+    fn upgrade(&mut self) {
+        if self.successor.is_some() {
+            return self.say("warn", "upgrade", "the new program is starting already");
+        }
+        match Successor::start() {
+            Ok(successor) => {
+                let message = format!("the new program starts: process {}", successor.id());
+                self.successor = Some(successor);
+                self.say("info", "upgrade", &message);
+            }
+            Err(error) => {
+                self.say("error", "upgrade", &format!("the old program goes on: the new one: {error}"));
+            }
+        }
+    }
+
+    fn child_ended(&mut self, draining: bool) {
+        let Some(successor) = self.successor.take_if(|successor| successor.has_ended()) else { return };
+        if draining {
+            // Nobody serves any more. A service manager starts the program again once this one is gone, too.
+            self.say("error", "stop", "at once: the new program has ended");
+            std::process::exit(1);
+        }
+        successor.reap();
+        self.say("error", "upgrade", "the old program goes on: the new one has ended without serving");
+    }
+
     fn drain(&mut self) {
         self.say("info", "drain", "no new connections");
+        if let (Some(scrape), Some(_)) = (&self.scrape, &self.successor) {
+            // Metrics are the successor's.
+            let _ = rustix::net::shutdown(scrape, Shutdown::Read);
+        }
         for handle in &self.handles {
             handle.send(Message::Drain(self.settings.timeouts.drain));
         }

@@ -117,6 +117,8 @@ pub struct Server {
     /// A folder of its own, with its configuration `ttls.toml`.
     pub dir: tempfile::TempDir,
     child: Child,
+    /// Who has taken over from the child.
+    successor: Option<Pid>,
     log: Arc<Mutex<Vec<String>>>,
 }
 
@@ -147,7 +149,7 @@ impl Server {
                 lock(&lines).push(line);
             }
         });
-        let mut server = Self { address, metrics, dir, child, log };
+        let mut server = Self { address, metrics, dir, child, successor: None, log };
         server.wait("it to answer on its metrics address", |s| {
             assert_eq!(
                 s.child.try_wait().expect("wait"),
@@ -162,18 +164,34 @@ impl Server {
 
     /// Replaces the configuration file and asks for a reload.
     pub fn reload(&self, config: &Config) {
-        let file = self.dir.path().join("ttls.toml");
-        fs::write(file, config.text(&self.address.to_string(), self.metrics))
-            .expect("write the configuration");
+        self.write(config);
         self.signal(Signal::HUP);
     }
 
-    /// Sends it a signal.
-    pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("signal the server");
+    /// Replaces the configuration file.
+    pub fn write(&self, config: &Config) {
+        let file = self.dir.path().join("ttls.toml");
+        fs::write(file, config.text(&self.address.to_string(), self.metrics))
+            .expect("write the configuration");
     }
 
-    /// Waits for its end.
+    /// Sends it a signal; once there is a successor, to that.
+    pub fn signal(&self, signal: Signal) {
+        let pid = self.successor.unwrap_or_else(|| Pid::from_child(&self.child));
+        kill_process(pid, signal).expect("signal the server");
+    }
+
+    /// Lets a new process take over, and waits until the old one drains.
+    #[track_caller]
+    pub fn upgrade(&mut self) {
+        self.signal(Signal::USR2);
+        let line = self.logged(&["event=upgrade", "the new program starts"]);
+        self.logged(&["event=drain"]);
+        let id = line.rsplit(' ').next().map(|id| id.trim_matches('"').parse());
+        self.successor = Some(id.and_then(Result::ok).and_then(Pid::from_raw).expect("a process"));
+    }
+
+    /// Waits for the end of the process it was started with.
     #[track_caller]
     pub fn ended(&mut self) -> ExitStatus {
         let mut status = None;
@@ -263,6 +281,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if let Some(successor) = self.successor {
+            let _ = kill_process(successor, Signal::KILL);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
         let log = self.log_text();

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a terminator owes its users whatever happens: every byte, in both directions, through slowness, half-closed
-//! connections, reloads and drains.
+//! connections, reloads, upgrades and drains.
 
 mod fragmentation;
 mod lifecycle;
 mod proxy;
 mod transfer;
+mod upgrade;

@@ -57,7 +57,9 @@ impl Channel {
         let mut name = Writer::default();
         name.put(FAMILY_NAME, FAMILY)?;
         let answer = channel.exchange(CONTROL, GET_FAMILY, &name).map_err(|error| match error {
-            Failure::Failed(_) => Failure::failed("the kernel module is not loaded: modprobe ttls"),
+            Failure::Failed(_) => Failure::failed(
+                "the kernel module is not loaded, and did not load by itself: modprobe ttls says why",
+            ),
             misuse => misuse,
         })?;
         let id = Attributes::new(&answer).find(|(kind, _)| *kind == FAMILY_ID);

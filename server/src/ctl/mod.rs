@@ -23,7 +23,7 @@ ttls ctl attach --pid PID --port PORT put a running server's listening socket be
 ttls ctl run -- COMMAND [ARGUMENT]... start a server, put its listening sockets behind TLS, wait for it
 
 Everything is of the network namespace that the command runs in. All but list and stats need CAP_NET_ADMIN.
-The module has to be loaded: modprobe ttls
+The module loads by itself.
 ";
 
 /// Labels of the counters, in the module's order.

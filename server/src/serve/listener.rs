@@ -41,9 +41,7 @@ pub struct Options {
 /// # Errors
 /// What the kernel says.
 pub fn probe(address: SocketAddr) -> Result<(), Errno> {
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let fd = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    sockopt::set_socket_reuseaddr(&fd, true)?;
+    let fd = stream(address, SocketFlags::CLOEXEC)?;
     if address.is_ipv6() {
         sockopt::set_ipv6_v6only(&fd, true)?;
     }
@@ -55,16 +53,30 @@ pub fn probe(address: SocketAddr) -> Result<(), Errno> {
 /// # Errors
 /// What the kernel says, most often that the address is in use or needs privileges.
 pub fn open(address: SocketAddr, options: &Options) -> Result<OwnedFd, Errno> {
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let fd = socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;
-    sockopt::set_socket_reuseaddr(&fd, true)?;
-    sockopt::set_socket_reuseport(&fd, true)?;
+    let fd = shareable(address, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
     if address.is_ipv6() {
         sockopt::set_ipv6_v6only(&fd, true)?;
     }
     apply(&fd, options)?;
     bind(&fd, &address)?;
     listen(&fd, options.backlog.into())?;
+    Ok(fd)
+}
+
+/// A socket that can be bound to this address beside others of this user.
+///
+/// # Errors
+/// What the kernel says.
+pub fn shareable(address: SocketAddr, flags: SocketFlags) -> Result<OwnedFd, Errno> {
+    let fd = stream(address, flags)?;
+    sockopt::set_socket_reuseport(&fd, true)?;
+    Ok(fd)
+}
+
+fn stream(address: SocketAddr, flags: SocketFlags) -> Result<OwnedFd, Errno> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let fd = socket_with(family, SocketType::STREAM, flags, None)?;
+    sockopt::set_socket_reuseaddr(&fd, true)?;
     Ok(fd)
 }
 

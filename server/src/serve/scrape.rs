@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `GET /metrics` on its own address, from its own thread.
 
+use super::listener;
 use super::metrics::{self, Counters};
-use crate::config::Error;
-use std::io::{Read, Write};
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, bind as bind_to, listen};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,16 +14,20 @@ use std::time::Duration;
 ///
 /// # Errors
 /// The address can not be bound.
-pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).map_err(|e| Error::new(format!("metrics.listen {address}: {e}")))
+pub fn bind(address: SocketAddr) -> Result<TcpListener, Errno> {
+    let fd = listener::shareable(address, SocketFlags::CLOEXEC)?;
+    bind_to(&fd, &address)?;
+    listen(&fd, 128)?;
+    Ok(fd.into())
 }
 
-/// Answers one request after the other, for ever.
+/// Answers one request after the other, until the socket is shut down.
 pub fn serve(listener: &TcpListener, workers: &[Arc<Counters>]) {
     for stream in listener.incoming() {
         match stream {
             // A client that is slow or goes away has only itself to blame.
             Ok(stream) => drop(answer(stream, workers)),
+            Err(error) if error.kind() == ErrorKind::InvalidInput => return,
             Err(_) => std::thread::sleep(Duration::from_millis(100)),
         }
     }
