@@ -370,6 +370,9 @@ static const struct genl_small_ops operations[] = {
 	{ .cmd = TTLS_C_STATISTICS, .doit = statistics },
 };
 
+/* Whoever asks for the family loads the module. */
+MODULE_ALIAS_GENL_FAMILY(TTLS_FAMILY);
+
 static struct genl_family family = {
 	.name = TTLS_FAMILY,
 	.version = TTLS_FAMILY_VERSION,
