@@ -9,7 +9,7 @@ help:
 	@echo "make test-kernel  the kernel module, in QEMU, on stock Debian kernels"
 	@echo "make test-kernel-debug  the same on a kernel that watches memory and locks, and with allocations that fail"
 	@echo "make deb   Debian packages of the program and the kernel module, in target/deb"
-	@echo "make test-deb  the packages: builds, installs, tries and removes them on a copy of this machine (Debian 12, needs root)"
+	@echo "make test-deb  the packages: on a copy of this machine, and under systemd in QEMU (Debian 12, needs root)"
 	@echo "make test-aarch64  builds for arm64 and runs unit tests there, in QEMU"
 	@echo "make bench-crypto  public-key operations beside aws-lc-rs and OpenSSL"
 	@echo "make bench-handshake  servers side by side: nginx, HAProxy, hitch, rustls"
@@ -75,7 +75,9 @@ deb:
 	ci/install packages-deb
 	packaging/deb
 
-# Lintian, and the packages installed, tried and removed on a copy of this machine that is gone afterwards. Needs root.
+# Lintian; the packages installed, tried and removed on a copy of this machine that is gone afterwards; and a minimal
+# Debian with them, booted in QEMU, for what only a running systemd can show: minutes more. Needs root.
+# packaging/test-booted is that last part alone.
 test-deb: deb
 	packaging/test
 
