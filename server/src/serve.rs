@@ -38,7 +38,7 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::Shutdown;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR2};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::iterator::Signals;
 use sources::Sources;
 use std::net::{SocketAddr, TcpListener};
@@ -48,7 +48,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc;
 use std::thread;
 use ttls_crypto::cpu::{Choice, Cpu};
-use upgrade::{Predecessor, Successor};
+use upgrade::{News, Predecessor};
 use worker::{Handle, Message, Parts, Worker, unix_time};
 
 /// Serves until SIGTERM, and drains.
@@ -56,6 +56,7 @@ use worker::{Handle, Message, Parts, Worker, unix_time};
 /// # Errors
 /// What keeps it from starting.
 pub fn run(source: &Source, fixed: &Fixed, keylog: Option<&Path>) -> Result<(), Error> {
+    let predecessor = Predecessor::find().map_err(|e| Error::new(format!("upgrade: {e}")))?;
     let mut warnings = Vec::new();
     let settings = Arc::new(Settings::build(source, fixed, &mut warnings)?);
     let cpu = choose_cpu(settings.cpu)?;
@@ -67,7 +68,6 @@ pub fn run(source: &Source, fixed: &Fixed, keylog: Option<&Path>) -> Result<(), 
         ),
     };
     raise_descriptor_limit();
-    let predecessor = Predecessor::find();
     let sink = open_sink(&settings)?;
     let mut sockets: Vec<Vec<(SocketAddr, OwnedFd)>> = (0..settings.workers).map(|_| Vec::new()).collect();
     let mut addresses = Vec::new();
@@ -85,7 +85,7 @@ pub fn run(source: &Source, fixed: &Fixed, keylog: Option<&Path>) -> Result<(), 
     };
     // From here on there are signals to look after and threads to come: the last moment to change the user.
     privileges::drop_to(settings.user.as_deref(), settings.group.as_deref()).map_err(Error::new)?;
-    let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR2, SIGCHLD])
+    let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR2])
         .map_err(|e| Error::new(format!("signals can not be handled: {e}")))?;
 
     let shared = Arc::new(Shared { connections: AtomicUsize::new(0), sources: sources(&settings) });
@@ -133,7 +133,16 @@ pub fn run(source: &Source, fixed: &Fixed, keylog: Option<&Path>) -> Result<(), 
 
     let format = settings.log.format;
     let log = Log::new(sink, format, 0);
-    let mut supervisor = Supervisor { settings, handles, addresses, scrape, log, successor: None };
+    let mut supervisor = Supervisor {
+        settings,
+        handles,
+        addresses,
+        scrape,
+        log,
+        predecessor,
+        successor: None,
+        draining: false,
+    };
     for warning in &warnings {
         supervisor.say("warn", "configuration", warning);
     }
@@ -151,32 +160,36 @@ pub fn run(source: &Source, fixed: &Fixed, keylog: Option<&Path>) -> Result<(), 
     if let Some(predecessor) = predecessor {
         predecessor.relieve();
     }
-    let done = signals.handle();
+    let (events, happened) = mpsc::channel();
+    let heard = events.clone();
+    thread::spawn(move || {
+        for signal in &mut signals {
+            let _ = heard.send(Event::Signal(signal));
+        }
+    });
+    let heard = events.clone();
     thread::spawn(move || {
         for thread in threads {
             let _ = thread.join();
         }
-        done.close();
+        let _ = heard.send(Event::Drained);
     });
-    let mut draining = false;
-    // The one that relieved this process says nothing of those who stop the service.
-    let mut relieved = false;
-    for signal in &mut signals {
-        match signal {
-            SIGHUP if !draining => supervisor.reload(source, fixed),
-            SIGUSR2 if !draining => supervisor.upgrade(),
-            SIGCHLD => supervisor.child_ended(draining),
-            SIGHUP | SIGUSR2 => {}
-            _ if relieved => relieved = false,
-            _ if draining => {
+    let mut stopping = false;
+    for event in happened {
+        match event {
+            Event::Drained => break,
+            Event::Signal(SIGHUP) if !supervisor.draining => supervisor.reload(source, fixed),
+            Event::Signal(SIGUSR2) if !supervisor.draining => supervisor.upgrade(&events),
+            Event::Signal(SIGHUP | SIGUSR2) => {}
+            Event::Signal(_) if stopping => {
                 supervisor.say("warn", "stop", "at once, on a second signal");
                 std::process::exit(1);
             }
-            _ => {
-                draining = true;
-                relieved = supervisor.successor.is_some();
+            Event::Signal(_) => {
+                stopping = true;
                 supervisor.drain();
             }
+            Event::Successor(news) => supervisor.hear(news),
         }
     }
     supervisor.say("info", "stop", "drained");
@@ -254,6 +267,21 @@ fn hint(error: Errno) -> &'static str {
     }
 }
 
+/// What the supervisor waits for.
+enum Event {
+    Signal(i32),
+    Successor(News),
+    /// The workers have ended.
+    Drained,
+}
+
+/// How far an upgrade has come.
+#[derive(Clone, Copy)]
+enum Successor {
+    Starts,
+    Serves,
+}
+
 struct Supervisor {
     settings: Arc<Settings>,
     handles: Vec<Handle>,
@@ -262,7 +290,9 @@ struct Supervisor {
     /// Where it answers with metrics.
     scrape: Option<Arc<TcpListener>>,
     log: Log,
+    predecessor: Option<Predecessor>,
     successor: Option<Successor>,
+    draining: bool,
 }
 
 impl Supervisor {
@@ -276,6 +306,7 @@ impl Supervisor {
             self.log
                 .line(unix_time(), "info", "listening")
                 .display("address", address)
+                .number("pid", std::process::id().into())
                 .number("workers", self.handles.len() as u64)
                 .text("cpu", cpu.name())
                 .end();
@@ -343,36 +374,53 @@ impl Supervisor {
         Ok(warnings)
     }
 
-    fn upgrade(&mut self) {
+    fn upgrade(&mut self, events: &mpsc::Sender<Event>) {
         if self.successor.is_some() {
             return self.say("warn", "upgrade", "the new program is starting already");
         }
-        match Successor::start() {
-            Ok(successor) => {
-                let message = format!("the new program starts: process {}", successor.id());
-                self.successor = Some(successor);
-                self.say("info", "upgrade", &message);
+        let events = events.clone();
+        match upgrade::start(move |news| drop(events.send(Event::Successor(news)))) {
+            Ok(()) => {
+                self.successor = Some(Successor::Starts);
+                self.say("info", "upgrade", "the new program starts");
             }
             Err(error) => {
-                self.say("error", "upgrade", &format!("the old program goes on: the new one: {error}"));
+                self.say("error", "upgrade", &format!("the old program goes on: the new one: {error}"))
             }
         }
     }
 
-    fn child_ended(&mut self, draining: bool) {
-        let Some(successor) = self.successor.take_if(|successor| successor.has_ended()) else { return };
-        if draining {
-            // Nobody serves any more. A service manager starts the program again once this one is gone, too.
-            self.say("error", "stop", "at once: the new program has ended");
-            std::process::exit(1);
+    fn hear(&mut self, news: News) {
+        match (news, self.successor) {
+            (News::Serves, _) => {
+                self.successor = Some(Successor::Serves);
+                self.drain();
+            }
+            (News::Ended, Some(Successor::Serves)) => {
+                // Nobody serves any more. A service manager starts the program again once this process is gone, too.
+                self.say("error", "stop", "at once: the new program has ended");
+                std::process::exit(1);
+            }
+            (News::Ended, _) => {
+                self.successor = None;
+                self.say(
+                    "error",
+                    "upgrade",
+                    "the old program goes on: the new one has ended without serving",
+                );
+            }
         }
-        successor.reap();
-        self.say("error", "upgrade", "the old program goes on: the new one has ended without serving");
     }
 
     fn drain(&mut self) {
+        if std::mem::replace(&mut self.draining, true) {
+            return;
+        }
         self.say("info", "drain", "no new connections");
-        if let (Some(scrape), Some(_)) = (&self.scrape, &self.successor) {
+        if let Some(predecessor) = self.predecessor {
+            predecessor.leave();
+        }
+        if let (Some(scrape), Some(Successor::Serves)) = (&self.scrape, self.successor) {
             // Metrics are the successor's.
             let _ = rustix::net::shutdown(scrape, Shutdown::Read);
         }

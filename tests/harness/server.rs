@@ -185,9 +185,10 @@ impl Server {
     #[track_caller]
     pub fn upgrade(&mut self) {
         self.signal(Signal::USR2);
-        let line = self.logged(&["event=upgrade", "the new program starts"]);
         self.logged(&["event=drain"]);
-        let id = line.rsplit(' ').next().map(|id| id.trim_matches('"').parse());
+        let log = self.log_text();
+        let line = log.lines().rfind(|line| line.contains("event=listening")).expect("it listens");
+        let id = line.split_once("pid=").and_then(|(_, rest)| rest.split(' ').next()).map(str::parse);
         self.successor = Some(id.and_then(Result::ok).and_then(Pid::from_raw).expect("a process"));
     }
 

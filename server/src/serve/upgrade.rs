@@ -1,63 +1,101 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Upgrade without an outage. On SIGUSR2 a process starts its program anew, from the file as it is now. The successor
-//! binds the same addresses beside it (SO_REUSEPORT), and once it serves, sends SIGTERM: the old one drains.
-//! If the successor can not start, the old one has lost nothing.
+//! binds the same addresses beside it (SO_REUSEPORT), and once it serves, says so; then the old one drains. If the
+//! successor can not start, the old one has lost nothing.
+//!
+//! They talk by a socket that is the successor's standard input. The successor is no child of its predecessor but of
+//! init: systemd would not wait at a stop for a main process that is another's child.
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getppid, kill_process, waitid};
-use std::io;
-use std::process::{Child, Command};
+use std::io::{self, Read, stdin};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+use std::thread;
 
-/// Names the predecessor to its successor. Ignored unless that is the parent: it may have been passed on.
-const VARIABLE: &str = "TTLS_PREDECESSOR";
+/// Tells a process what part it plays in an upgrade.
+const ROLE: &str = "TTLS_UPGRADE";
+/// To start the successor and to end, so that nobody is its parent.
+const STARTER: &str = "starter";
+const SUCCESSOR: &str = "successor";
+
+/// What the successor says: that it serves; that it ends in order, and whatever comes is not for its predecessor to mend.
+const SERVES: u8 = b'S';
+const LEAVES: u8 = b'L';
+
+/// What a predecessor hears of its successor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It serves.
+    Serves,
+    /// It has ended, and nobody wanted it to.
+    Ended,
+}
 
 /// The process that this one is to succeed.
 #[derive(Clone, Copy, Debug)]
-pub struct Predecessor(Pid);
+pub struct Predecessor(());
 
 impl Predecessor {
-    /// Whether there is one.
-    pub fn find() -> Option<Self> {
-        let named = std::env::var(VARIABLE).ok()?.parse().ok().and_then(Pid::from_raw)?;
-        (getppid() == Some(named)).then_some(Self(named))
+    /// Whether there is one. A starter does its work in here, and ends.
+    ///
+    /// # Errors
+    /// The successor can not be started.
+    pub fn find() -> io::Result<Option<Self>> {
+        match std::env::var(ROLE).as_deref() {
+            Ok(STARTER) => {
+                command(SUCCESSOR)?.spawn()?;
+                std::process::exit(0);
+            }
+            Ok(SUCCESSOR) => Ok(Some(Self(()))),
+            _ => Ok(None),
+        }
     }
 
-    /// Lets it drain.
+    /// Tells it to drain: this process serves.
     pub fn relieve(self) {
-        // It may have ended by itself.
-        let _ = kill_process(self.0, Signal::TERM);
+        self.say(SERVES);
+    }
+
+    /// Tells it, if it is still there, that this process is about to end in order.
+    pub fn leave(self) {
+        self.say(LEAVES);
+    }
+
+    fn say(self, word: u8) {
+        // It may have ended.
+        let _ = rustix::io::write(stdin(), &[word]);
     }
 }
 
-/// The process that is to succeed this one.
-#[derive(Debug)]
-pub struct Successor(Child);
-
-impl Successor {
-    /// Starts it, with this process's arguments and environment.
-    ///
-    /// # Errors
-    /// The program is not there, or the system has no room for a process.
-    pub fn start() -> io::Result<Self> {
-        let mut arguments = std::env::args_os();
-        // Not /proc/self/exe: that is the old program.
-        let program = arguments.next().ok_or(io::ErrorKind::NotFound)?;
-        let id = std::process::id().to_string();
-        Command::new(program).args(arguments).env(VARIABLE, id).spawn().map(Self)
+/// Starts a successor with this process's arguments and environment; `hear` gets the news of it, in another thread.
+///
+/// # Errors
+/// The program is not there, or the system has no room for a process.
+pub fn start(hear: impl Fn(News) + Send + 'static) -> io::Result<()> {
+    let (mut ours, theirs) = UnixStream::pair()?;
+    let status = command(STARTER)?.stdin(Stdio::from(OwnedFd::from(theirs))).status()?;
+    if !status.success() {
+        return Err(io::Error::other(format!("it has ended without serving ({status})")));
     }
+    thread::Builder::new().name("ttls-upgrade".into()).spawn(move || {
+        loop {
+            let mut word = [0];
+            match ours.read_exact(&mut word).map(|()| word[0]) {
+                Ok(SERVES) => hear(News::Serves),
+                Ok(LEAVES) => return,
+                Ok(_) => {}
+                Err(_) => return hear(News::Ended),
+            }
+        }
+    })?;
+    Ok(())
+}
 
-    /// Its process.
-    pub fn id(&self) -> u32 {
-        self.0.id()
-    }
-
-    /// Whether it has ended. What is left of it stays, for whoever becomes its parent.
-    pub fn has_ended(&self) -> bool {
-        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        matches!(waitid(WaitId::Pid(Pid::from_child(&self.0)), ended), Ok(Some(_)))
-    }
-
-    /// Takes note of its end.
-    pub fn reap(mut self) {
-        let _ = self.0.wait();
-    }
+/// This process's program and arguments. Not /proc/self/exe: that is the old program.
+fn command(role: &str) -> io::Result<Command> {
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().ok_or(io::ErrorKind::NotFound)?;
+    let mut command = Command::new(program);
+    command.args(arguments).env(ROLE, role);
+    Ok(command)
 }
