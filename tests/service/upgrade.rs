@@ -9,6 +9,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+/// Stops the clients, also of a test that fails.
+struct Stop<'s>(&'s AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn an_upgrade_under_load_loses_nothing() {
     let backend = Backend::http();
@@ -18,6 +27,7 @@ fn an_upgrade_under_load_loses_nothing() {
     get(&mut old, "/").expect("a response");
     let (stop, requests) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
+        let _stop = Stop(&stop);
         for _ in 0..4 {
             scope.spawn(|| {
                 let config = default_config();
@@ -37,7 +47,6 @@ fn an_upgrade_under_load_loses_nothing() {
         more(20);
         server.upgrade();
         more(20);
-        stop.store(true, Ordering::SeqCst);
     });
     get(&mut old, "/").expect("the old process serves the old connection");
     assert!(server.alive());
