@@ -30,7 +30,7 @@ release
 
 old=$(property MainPID)
 hold
-check "a second upgrade" systemctl kill --kill-whom=main --signal=USR2 ttls
+check "a second upgrade" systemctl kill -s USR2 ttls
 check "has a new program serve" eventually new_program "$old"
 check "the old one drains, even if it hears that the service stops" kill "$old"
 check "the open connection goes on" ask
