@@ -78,6 +78,7 @@ pub mod error;
 pub mod fingerprint;
 pub mod handshake;
 pub mod key_schedule;
+pub mod key_update;
 pub mod prf;
 pub mod record;
 pub mod record_size;

@@ -6,17 +6,13 @@ use crate::buffer::{Inbound, Outbound};
 use crate::error::Error;
 use crate::handshake::{complete_message, write_alert};
 use crate::key_schedule;
+use crate::key_update::{self, MAX_IDLE_MESSAGES, MAX_RECORDS};
 use crate::record::{self, DirectionKeys, Opener, Protection, Received};
 use crate::suite::{Suite, Version};
 use crate::transcript::write_message;
 use crate::wire::codes::{content_type, message};
 use core::ops::Range;
 use ttls_crypto::hash::Digest;
-
-/// Records under one AES-GCM key before it is renewed: below the 2^24.5 of RFC 8446 §5.5.
-const MAX_RECORDS: u64 = 1 << 24;
-/// KeyUpdates, warnings and the like without application data in between before the peer is taken for flooding.
-const MAX_IDLE_MESSAGES: u8 = 32;
 
 /// TLS 1.3's application traffic secrets.
 pub(crate) struct Secrets {
@@ -114,22 +110,10 @@ impl Traffic {
         if self.secrets.is_none() {
             return self.decline_renegotiation(inbound, out);
         }
-        match *joined {
-            [message::KEY_UPDATE, 0, 0, 1, request @ (0 | 1)] => {
-                inbound.consume_message(5);
-                self.idle_message()?;
-                self.receive_key_update(request == 1, out)
-            }
-            [message::KEY_UPDATE, 0, 0, 1, 0 | 1, ..] => {
-                Err(Error::Unexpected("the end of a record where keys change"))
-            }
-            [message::KEY_UPDATE, 0, 0, 1, _, ..] => Err(Error::Illegal("KeyUpdate is not 0 or 1")),
-            [message::KEY_UPDATE, a, b, c, ..] if [a, b, c] != [0, 0, 1] => {
-                Err(Error::Malformed("KeyUpdate"))
-            }
-            [message::KEY_UPDATE, ..] if joined.len() < 5 => Ok(()),
-            _ => Err(Error::Unexpected("KeyUpdate or application data")),
-        }
+        let Some(requested) = key_update::read(joined)? else { return Ok(()) };
+        inbound.consume_message(joined.len());
+        self.idle_message()?;
+        self.receive_key_update(requested, out)
     }
 
     fn decline_renegotiation(
@@ -223,6 +207,12 @@ impl Traffic {
     /// The version that the records follow.
     pub const fn version(&self) -> Version {
         self.suite.version()
+    }
+
+    /// TLS 1.3's application traffic secrets, for who goes on from [`Traffic::keys`] and has to follow a KeyUpdate:
+    /// receiving, then sending.
+    pub fn secrets(&self) -> Option<(&Digest, &Digest)> {
+        self.secrets.as_ref().map(|secrets| (&secrets.client, &secrets.server))
     }
 
     /// Keys for kTLS to go on with: receiving, then sending. `None` cannot occur on an established connection.
