@@ -57,7 +57,7 @@ audit-timing:
 	cargo run --release -p ttls-crypto --example timing
 
 # Builds ttls.ko for stock Debian kernels and tests it in QEMU: about ten minutes the first time, five later.
-# KERNELS=6.1 tests one of them.
+# KERNELS=6.1 tests one of them, KERNELS=newest what Debian 13's backports offer: see kmod/test/run.
 test-kernel:
 	ci/install packages-kernel
 	kmod/test/run $(KERNELS)

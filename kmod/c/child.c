@@ -160,16 +160,11 @@ static bool enqueue(struct ttls_child *child)
 {
 	struct sock *lsk = child->listener->sk, *sk = child->sk;
 	struct request_sock_queue *queue = &inet_csk(lsk)->icsk_accept_queue;
-	struct request_sock *req = inet_reqsk_alloc(sk->sk_prot->rsk_prot, lsk, true);
+	struct request_sock *req = ttls_request_new(lsk, sk);
 	bool listens;
 
 	if (!req)
 		return false;
-	tcp_rsk(req)->tfo_listener = false;
-	tcp_rsk(req)->is_mptcp = 0;
-	refcount_set(&req->rsk_refcnt, 1);
-	req->sk = sk;
-	req->dl_next = NULL;
 	spin_lock(&queue->rskq_lock);
 	listens = lsk->sk_state == TCP_LISTEN;
 	if (listens) {
@@ -181,10 +176,8 @@ static bool enqueue(struct ttls_child *child)
 		sk_acceptq_added(lsk);
 	}
 	spin_unlock(&queue->rskq_lock);
-	if (!listens) {
-		req->sk = NULL;
-		reqsk_put(req);
-	}
+	if (!listens)
+		ttls_request_free(req);
 	return listens;
 }
 

@@ -76,7 +76,9 @@ int ttls_core_init(void)
 	if (ttls_layout[0] != sizeof(struct ttls_configuration) ||
 	    ttls_layout[1] != sizeof(struct ttls_certificate) ||
 	    ttls_layout[2] != sizeof(struct ttls_established) ||
-	    ttls_layout[3] != sizeof(struct ttls_turn)) {
+	    ttls_layout[3] != sizeof(struct ttls_turn) ||
+	    ttls_layout[4] != sizeof(struct ttls_key_update) ||
+	    ttls_layout[5] != sizeof(struct ttls_next_keys)) {
 		pr_err("ttls: the Rust object is of another version: build both halves together\n");
 		return -EINVAL;
 	}

@@ -16,6 +16,9 @@
 /* A kept part of a cut message, and a record of the greatest length. */
 #define TTLS_INPUT		(2048 + 5 + 16384 + 256)
 
+/* The longest traffic secret; shorter ones are followed by zeros. */
+#define TTLS_SECRET		48
+
 enum ttls_door {
 	TTLS_SELF_TEST,		/* ttls_worker_size bytes, begun; returns the number of the failed test */
 	TTLS_MEASURE,		/* struct ttls_configuration: sets memory_size */
@@ -24,6 +27,8 @@ enum ttls_door {
 	TTLS_BEGIN,		/* ttls_worker_size bytes */
 	TTLS_RECEIVE,		/* struct ttls_turn */
 	TTLS_RUN,		/* struct ttls_run */
+	TTLS_KEY_UPDATE,	/* struct ttls_key_update */
+	TTLS_NEXT_KEYS,		/* struct ttls_next_keys */
 	TTLS_PANIC,		/* a number over 3: panics */
 };
 
@@ -81,6 +86,20 @@ struct ttls_direction {
 	u8 iv[12];
 	u32 cipher;		/* 0: AES-128-GCM, 1: AES-256-GCM, 2: ChaCha20-Poly1305 */
 	u64 sequence;
+	u8 secret[TTLS_SECRET];	/* TLS 1.3: the traffic secret, from which the next one comes */
+};
+
+/* The content of a handshake record on an established connection of TLS 1.3. */
+struct ttls_key_update {
+	struct ttls_bytes message;
+	u32 idle;		/* such records since application data, without this one */
+	u32 requested;		/* result: the peer asks for a KeyUpdate in return */
+	u32 alert;		/* result: the alert to end with, 0 if the keys are to be renewed */
+};
+
+struct ttls_next_keys {
+	struct ttls_direction direction;	/* in: its secret; result: all of it, after a KeyUpdate */
+	u32 suite;		/* IANA code */
 };
 
 struct ttls_established {
@@ -124,7 +143,7 @@ void __noreturn ttls_panicked(const u8 *file, size_t len, u32 line);
 /* enter.S: runs the call on the stack that ends at top. */
 void ttls_enter(struct ttls_call *call, void *top);
 
-extern const size_t ttls_connection_size, ttls_worker_size, ttls_layout[4];
+extern const size_t ttls_connection_size, ttls_worker_size, ttls_layout[6];
 
 int ttls_core_init(void);
 void ttls_core_exit(void);

@@ -6,23 +6,18 @@
  */
 #include <linux/module.h>
 #include <linux/slab.h>
+#include <linux/wait_bit.h>
 #include <net/tls.h>
 #include "ttls.h"
 
-#define ALERT		21
-#define HANDSHAKE	22
+#define WARNING		1
+#define FATAL		2
+#define CLOSE_NOTIFY	0
 /* Header, nonce or inner type, and tag. */
 #define OVERHEAD	29
 
-struct ttls_socket {
-	struct ttls_space *space;
-	struct ttls_info info;
-	unsigned long flags;
-};
-
-enum { EOF_READ, CLOSE_SENT };
-
-/* kTLS's operations, and our copies of them. */
+/* TCP's operations, kTLS's, and our copies of those. */
+static struct proto *tcp_base[2];
 static const struct proto *tls_prot[2];
 static struct proto socket_prot[2];
 static const struct proto_ops *tls_ops[2];
@@ -36,42 +31,84 @@ static struct ttls_socket *socket_of(const struct sock *sk)
 	return (void *)sk->sk_user_data;
 }
 
-static int send_alert(struct sock *sk, u8 level, u8 description)
+static bool is_open(const struct sock *sk)
 {
-	u8 alert[2] = { level, description };
-	struct kvec vec = { alert, sizeof(alert) };
+	return (1 << sk->sk_state) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT);
+}
+
+/* A record that is not data, after all that was written; flags as of sendmsg(). socket->sending is held. */
+int ttls_send_record(struct sock *sk, u8 type, const void *content, size_t len, unsigned int flags)
+{
+	struct kvec vec = { (void *)content, len };
 	union {
 		struct cmsghdr header;
 		char space[CMSG_SPACE(1)];
 	} control = {
 		.header = { .cmsg_len = CMSG_LEN(1), .cmsg_level = SOL_TLS, .cmsg_type = TLS_SET_RECORD_TYPE },
 	};
-	struct msghdr msg = {
-		.msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
+	struct msghdr msg = { .msg_flags = flags, .msg_control = &control, .msg_controllen = sizeof(control) };
+	int sent;
 
-	*(u8 *)CMSG_DATA(&control.header) = ALERT;
-	iov_iter_kvec(&msg.msg_iter, 1 /* WRITE, ITER_SOURCE */, &vec, 1, sizeof(alert));
-	return tls_prot[TTLS_FAMILY_OF(sk)]->sendmsg(sk, &msg, sizeof(alert));
+	*(u8 *)CMSG_DATA(&control.header) = type;
+	iov_iter_kvec(&msg.msg_iter, 1 /* WRITE, ITER_SOURCE */, &vec, 1, len);
+	sent = tls_prot[TTLS_FAMILY_OF(sk)]->sendmsg(sk, &msg, len);
+	return sent < 0 ? sent : 0;
 }
 
-/* Once, and only while the connection stands. The socket's lock is not held. */
+/* Once, and only while the connection stands. socket->sending is held, the socket's lock is not. */
+static void last_alert(struct sock *sk, struct ttls_socket *socket, u8 level, u8 description)
+{
+	const u8 alert[2] = { level, description };
+
+	if (is_open(sk) && !test_and_set_bit(TTLS_CLOSE_SENT, &socket->flags))
+		ttls_send_record(sk, TTLS_ALERT, alert, sizeof(alert), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 static void close_notify(struct sock *sk)
 {
 	struct ttls_socket *socket = socket_of(sk);
 
-	if (socket && (1 << sk->sk_state) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT) &&
-	    !test_and_set_bit(CLOSE_SENT, &socket->flags))
-		send_alert(sk, 1, 0);
+	if (!socket || mutex_lock_interruptible(&socket->sending))
+		return;
+	last_alert(sk, socket, WARNING, CLOSE_NOTIFY);
+	mutex_unlock(&socket->sending);
 }
 
-/* A record that is not data is at the head of the queue: takes it. Positive: read on. */
-static int control_record(struct sock *sk, struct ttls_socket *socket, int *addr_len)
+/* Nothing that the peer sends counts any more. */
+static void end_reading(struct ttls_socket *socket, bool reset)
 {
-	u8 body[256];
-	struct kvec vec = { body, sizeof(body) };
+	if (reset)
+		set_bit(TTLS_RESET_DUE, &socket->flags);
+	smp_mb__before_atomic();	/* who sees the end sees why */
+	set_bit(TTLS_EOF_READ, &socket->flags);
+}
+
+/* The end, because of what the peer sent. A reader does not wait for a writer: rather no alert. */
+static void refuse(struct sock *sk, struct ttls_socket *socket, u8 level, u8 description)
+{
+	if (mutex_trylock(&socket->sending)) {
+		last_alert(sk, socket, level, description);
+		mutex_unlock(&socket->sending);
+	}
+	end_reading(socket, true);
+}
+
+static int tls_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int flags)
+{
+	const struct proto *tls = tls_prot[TTLS_FAMILY_OF(sk)];
+#ifdef HAVE_RECVMSG_ADDR_LEN
+	int addr_len;
+
+	return tls->recvmsg(sk, msg, len, flags, &addr_len);
+#else
+	return tls->recvmsg(sk, msg, len, flags);
+#endif
+}
+
+/* What is at the head of the queue, and its type; at most len bytes of one record or more. */
+static int receive_typed(struct sock *sk, u8 *type, u8 *content, size_t len, int flags)
+{
+	struct kvec vec = { content, len };
 	union {
 		struct cmsghdr header;
 		char space[CMSG_SPACE(1)];
@@ -79,37 +116,172 @@ static int control_record(struct sock *sk, struct ttls_socket *socket, int *addr
 	struct msghdr msg = { .msg_control = &control, .msg_controllen = sizeof(control), .msg_flags = MSG_DONTWAIT };
 	int n;
 
-	iov_iter_kvec(&msg.msg_iter, 0 /* READ, ITER_DEST */, &vec, 1, sizeof(body));
-	n = tls_prot[TTLS_FAMILY_OF(sk)]->recvmsg(sk, &msg, sizeof(body), MSG_DONTWAIT, addr_len);
+	iov_iter_kvec(&msg.msg_iter, 0 /* READ, ITER_DEST */, &vec, 1, len);
+	n = tls_recvmsg(sk, &msg, len, flags | MSG_DONTWAIT);
 	if (n < 0)
-		return n == -EAGAIN ? -EIO : n;
+		return n;
 	if (control.header.cmsg_level != SOL_TLS)
-		return -EIO;
-	switch (*(u8 *)CMSG_DATA(&control.header)) {
-	case ALERT:
-		if (n < 2 || body[1] != 0)
-			return -ECONNRESET;
-		set_bit(EOF_READ, &socket->flags);
-		return 0;
-	case HANDSHAKE:
-		/* New keys (RFC 8446 section 4.6.3), or a renegotiation: kTLS here can do neither. */
-		close_notify(sk);
-		return -ECONNRESET;
-	}
-	return -EIO;
+		return -EAGAIN;
+	*type = *(u8 *)CMSG_DATA(&control.header);
+	return n;
 }
 
-static int socket_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int flags, int *addr_len)
+static void handshake_record(struct sock *sk, struct ttls_socket *socket, const u8 *content, size_t len)
 {
-	struct ttls_socket *socket = socket_of(sk);
+	int alert;
+
+	if (!ttls_key_update_possible(socket)) {
+		/* New keys, which kTLS here can not take, or a renegotiation. */
+		refuse(sk, socket, WARNING, CLOSE_NOTIFY);
+		return;
+	}
+	alert = ttls_key_update_received(sk, socket, content, len);
+	if (alert)
+		refuse(sk, socket, FATAL, alert);
+}
+
+static int take_control_record(struct sock *sk, struct ttls_socket *socket)
+{
+	u8 content[256], type;
+	/* Data is left where it is. What is not stays at the head until it is taken here. */
+	int n = receive_typed(sk, &type, content, 1, MSG_PEEK);
+
+	if (n < 0)
+		return n;
+	if (type == TTLS_DATA)
+		return -EAGAIN;
+	n = receive_typed(sk, &type, content, sizeof(content), 0);
+	if (n < 0)
+		return n;
+	if (type == TTLS_HANDSHAKE)
+		handshake_record(sk, socket, content, n);
+	else
+		end_reading(socket, type != TTLS_ALERT || n < 2 || content[1] != CLOSE_NOTIFY);
+	return 0;
+}
+
+/* Deals with a record at the head of the queue that is not data; 0 if so. -EAGAIN: there is none. */
+static int control_record(struct sock *sk, struct ttls_socket *socket)
+{
+	int err;
+
+	/* Two readers may have met the same record. */
+	if (wait_on_bit_lock(&socket->flags, TTLS_RECEIVING_BIT, TASK_INTERRUPTIBLE))
+		return -ERESTARTSYS;
+	err = take_control_record(sk, socket);
+	clear_and_wake_up_bit(TTLS_RECEIVING_BIT, &socket->flags);
+	return err;
+}
+
+/* What kTLS says where the next record is not data, or waits for new keys. */
+static bool is_control(ssize_t n, int told)
+{
+	return n == told || n == -EKEYEXPIRED;
+}
+
+static bool is_over(const struct ttls_socket *socket)
+{
+	return test_bit(TTLS_EOF_READ, &socket->flags);
+}
+
+/* The result of a read where it is over: once the reason, then end of file. */
+static int last_result(struct ttls_socket *socket)
+{
+	return test_and_clear_bit(TTLS_RESET_DUE, &socket->flags) ? -ECONNRESET : 0;
+}
+
+static int receive_plain(struct sock *sk, struct msghdr *msg, size_t len, int flags)
+{
+	size_t room = msg->msg_controllen;
 	int n;
 
-	if (test_bit(EOF_READ, &socket->flags))
-		return 0;
-	n = tls_prot[TTLS_FAMILY_OF(sk)]->recvmsg(sk, msg, len, flags, addr_len);
-	if (n != -EIO || msg->msg_controllen)
+	/* Of records' types a program is to know nothing. */
+	msg->msg_controllen = 0;
+	n = tls_recvmsg(sk, msg, len, flags);
+	msg->msg_controllen = room;
+	msg->msg_flags &= ~MSG_CTRUNC;
+	return n;
+}
+
+/* Data was read. A KeyUpdate that came behind it is followed now: its answer does not wait for the next read. */
+static bool follow(struct sock *sk, struct ttls_socket *socket)
+{
+	if (!ttls_key_update_pending(sk) || control_record(sk, socket))
+		return false;
+	if (is_over(socket))
+		sk_error_report(sk);
+	return true;
+}
+
+static int receive(struct sock *sk, struct msghdr *msg, size_t len, int flags)
+{
+	struct ttls_socket *socket = socket_of(sk);
+	int done = 0, n;
+
+	if (flags & MSG_ERRQUEUE)
+		return tls_recvmsg(sk, msg, len, flags);
+	while (!is_over(socket)) {
+		n = receive_plain(sk, msg, len - done, flags);
+		if (is_control(n, -EIO)) {
+			n = control_record(sk, socket);
+			if (!n || n == -EAGAIN)
+				continue;
+		}
+		if (n <= 0)
+			return done ? done : n;
+		done += n;
+		ttls_key_update_data(socket);
+		if (flags & MSG_PEEK || !follow(sk, socket) || done == len || !(flags & MSG_WAITALL))
+			return done;
+	}
+	return done ? done : last_result(socket);
+}
+
+#ifdef HAVE_RECVMSG_ADDR_LEN
+static int socket_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int flags, int *addr_len)
+{
+	return receive(sk, msg, len, flags);
+}
+#else
+static int socket_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int flags)
+{
+	return receive(sk, msg, len, flags);
+}
+#endif
+
+static ssize_t socket_splice_read(struct socket *sock, loff_t *pos, struct pipe_inode_info *pipe, size_t len,
+				  unsigned int flags)
+{
+	struct sock *sk = sock->sk;
+	struct ttls_socket *socket = socket_of(sk);
+	ssize_t n;
+	int err;
+
+	while (!is_over(socket)) {
+		n = tls_ops[TTLS_FAMILY_OF(sk)]->splice_read(sock, pos, pipe, len, flags);
+		if (is_control(n, -EINVAL)) {
+			err = control_record(sk, socket);
+			if (!err)
+				continue;
+			/* There is none: kTLS meant another thing. */
+			return err == -EAGAIN ? n : err;
+		}
+		if (n > 0)
+			ttls_key_update_data(socket);
 		return n;
-	return control_record(sk, socket, addr_len);
+	}
+	return last_result(socket);
+}
+
+/* kTLS says nothing of data before a KeyUpdate that was looked at, and knows no end before FIN. */
+static __poll_t socket_poll(struct file *file, struct socket *sock, struct poll_table_struct *wait)
+{
+	struct sock *sk = sock->sk;
+	__poll_t mask = tls_ops[TTLS_FAMILY_OF(sk)]->poll(file, sock, wait);
+
+	if (is_over(socket_of(sk)) || ttls_key_update_pending(sk))
+		mask |= EPOLLIN | EPOLLRDNORM;
+	return mask;
 }
 
 /*
@@ -130,18 +302,32 @@ static size_t record_size(struct sock *sk, size_t limit)
 	return min_t(u64, limit, max_t(u64, room, max_t(u32, mss, 64) - OVERHEAD));
 }
 
+/* One record, behind a KeyUpdate if one is due. */
+static int send_one(struct sock *sk, struct ttls_socket *socket, struct msghdr *msg, size_t len)
+{
+	int n = mutex_lock_interruptible(&socket->sending);
+
+	if (n)
+		return n;
+	if (test_bit(TTLS_CLOSE_SENT, &socket->flags))
+		n = -EPIPE;
+	else
+		n = ttls_key_update_due(sk, socket, msg->msg_flags);
+	if (!n)
+		n = tls_prot[TTLS_FAMILY_OF(sk)]->sendmsg(sk, msg, len);
+	mutex_unlock(&socket->sending);
+	return n;
+}
+
 static int socket_sendmsg(struct sock *sk, struct msghdr *msg, size_t len)
 {
-	const struct proto *tls = tls_prot[TTLS_FAMILY_OF(sk)];
 	struct ttls_socket *socket = socket_of(sk);
 	size_t left = iov_iter_count(&msg->msg_iter), limit = socket->info.record_limit;
 	unsigned int flags = msg->msg_flags;
 	int sent = 0, n;
 
-	if (test_bit(CLOSE_SENT, &socket->flags))
-		return -EPIPE;
 	if (msg->msg_controllen)
-		return tls->sendmsg(sk, msg, len);
+		return send_one(sk, socket, msg, len);
 	do {
 		size_t size = min(left, record_size(sk, limit));
 
@@ -151,7 +337,7 @@ static int socket_sendmsg(struct sock *sk, struct msghdr *msg, size_t len)
 		else
 			msg->msg_flags = flags;
 		iov_iter_truncate(&msg->msg_iter, size);
-		n = tls->sendmsg(sk, msg, size);
+		n = send_one(sk, socket, msg, size);
 		iov_iter_reexpand(&msg->msg_iter, left - max(n, 0));
 		if (n <= 0)
 			break;
@@ -168,7 +354,7 @@ static int socket_sendpage(struct sock *sk, struct page *page, int offset, size_
 	struct ttls_socket *socket = socket_of(sk);
 	size_t limit = socket->info.record_limit;
 
-	if (test_bit(CLOSE_SENT, &socket->flags))
+	if (test_bit(TTLS_CLOSE_SENT, &socket->flags))
 		return -EPIPE;
 	if (limit < TLS_MAX_PAYLOAD_SIZE) {
 		size = min(size, limit);
@@ -229,7 +415,7 @@ static void socket_release(struct sock *sk)
 	sk->sk_user_data = NULL;
 	ttls_count(socket->space, TTLS_N_CONNECTIONS, -1);
 	ttls_space_put(socket->space);
-	kfree(socket);
+	kfree_sensitive(socket);
 	if (tls_ulp_ops->release)
 		tls_ulp_ops->release(sk);
 	module_put(tls_ulp_ops->owner);
@@ -265,6 +451,8 @@ static int wrap(struct socket *sock, struct ttls_socket *socket)
 		socket_ops[family] = *sock->ops;
 		socket_ops[family].owner = THIS_MODULE;
 		socket_ops[family].shutdown = socket_shutdown;
+		socket_ops[family].splice_read = socket_splice_read;
+		socket_ops[family].poll = socket_poll;
 		tls_ops[family] = sock->ops;
 		tls_prot[family] = sk->sk_prot;
 	}
@@ -278,54 +466,6 @@ static int wrap(struct socket *sock, struct ttls_socket *socket)
 	WRITE_ONCE(sk->sk_prot, &socket_prot[family]);
 	WRITE_ONCE(sock->ops, &socket_ops[family]);
 	return 0;
-}
-
-union crypto_info {
-	struct tls_crypto_info info;
-	struct tls12_crypto_info_aes_gcm_128 gcm128;
-	struct tls12_crypto_info_aes_gcm_256 gcm256;
-	struct tls12_crypto_info_chacha20_poly1305 chacha;
-};
-
-/* In TLS 1.2 the explicit half of a GCM nonce only has to be fresh: the sequence number is (RFC 5288 section 3). */
-#define FILL_GCM(target, keys, version, sequence) do {						\
-	memcpy((target)->key, (keys)->key, sizeof((target)->key));				\
-	memcpy((target)->salt, (keys)->iv, sizeof((target)->salt));				\
-	if ((version) == TLS_1_3_VERSION)							\
-		memcpy((target)->iv, (keys)->iv + sizeof((target)->salt), sizeof((target)->iv));	\
-	else											\
-		memcpy((target)->iv, &(sequence), sizeof((target)->iv));			\
-	memcpy((target)->rec_seq, &(sequence), sizeof((target)->rec_seq));			\
-} while (0)
-
-static int install(struct sock *sk, int direction, u16 version, const struct ttls_direction *keys)
-{
-	union crypto_info crypto = { .info.version = version };
-	__be64 sequence = cpu_to_be64(keys->sequence);
-	unsigned int len;
-	int err;
-
-	switch (keys->cipher) {
-	case 0:
-		crypto.info.cipher_type = TLS_CIPHER_AES_GCM_128;
-		FILL_GCM(&crypto.gcm128, keys, version, sequence);
-		len = sizeof(crypto.gcm128);
-		break;
-	case 1:
-		crypto.info.cipher_type = TLS_CIPHER_AES_GCM_256;
-		FILL_GCM(&crypto.gcm256, keys, version, sequence);
-		len = sizeof(crypto.gcm256);
-		break;
-	default:
-		crypto.info.cipher_type = TLS_CIPHER_CHACHA20_POLY1305;
-		memcpy(crypto.chacha.key, keys->key, sizeof(crypto.chacha.key));
-		memcpy(crypto.chacha.iv, keys->iv, sizeof(crypto.chacha.iv));
-		memcpy(crypto.chacha.rec_seq, &sequence, sizeof(crypto.chacha.rec_seq));
-		len = sizeof(crypto.chacha);
-	}
-	err = sk->sk_prot->setsockopt(sk, SOL_TLS, direction, KERNEL_SOCKPTR(&crypto), len);
-	memzero_explicit(&crypto, sizeof(crypto));
-	return err;
 }
 
 /*
@@ -364,19 +504,26 @@ static int hand_over(struct socket *sock, struct ttls_child *child)
 	if (!socket)
 		return -ENOMEM;
 	socket->info = established->info;
+	mutex_init(&socket->sending);
+#ifdef HAVE_REKEY
+	memcpy(socket->receive_secret, established->receive.secret, TTLS_SECRET);
+	memcpy(socket->send_secret, established->send.secret, TTLS_SECRET);
+#endif
 	err = sk->sk_prot->setsockopt(sk, SOL_TCP, TCP_ULP, KERNEL_SOCKPTR("tls"), 4);
 	if (err == -ENOTCONN)
 		err = begin_half_closed(sk);
+	if (!err && !READ_ONCE(tls_ulp_ops))
+		ttls_keys_hush(inet_csk(sk)->icsk_ulp_ops->owner);
 	if (!err)
-		err = install(sk, TLS_TX, version, &established->send);
+		err = ttls_keys_install(sk, TLS_TX, version, &established->send);
 	if (!err)
-		err = install(sk, TLS_RX, version, &established->receive);
+		err = ttls_keys_install(sk, TLS_RX, version, &established->receive);
 	if (err) {
 		/* Ciphertext must not be read as what the client said. */
 		lock_sock(sk);
-		tcp_disconnect(sk, 0);
+		tcp_base[TTLS_FAMILY_OF(sk)]->disconnect(sk, 0);
 		release_sock(sk);
-		kfree(socket);
+		kfree_sensitive(socket);
 		return err;
 	}
 	kref_get(&child->space->ref);
@@ -388,7 +535,7 @@ static int hand_over(struct socket *sock, struct ttls_child *child)
 		/* The receive queue is kTLS's now: it stays. */
 		tcp_abort(sk, ECONNABORTED);
 		ttls_space_put(socket->space);
-		kfree(socket);
+		kfree_sensitive(socket);
 		return err;
 	}
 	ttls_count(socket->space, TTLS_N_CONNECTIONS, 1);
@@ -401,7 +548,6 @@ static int hand_over(struct socket *sock, struct ttls_child *child)
  * connection in the accept queue has operations that make up for it at the first read or write: no byte passes
  * in plain text.
  */
-static struct proto *tcp_base[2];
 static struct proto guard_prot[2];
 
 static int guard_take(struct sock *sk)
@@ -409,11 +555,15 @@ static int guard_take(struct sock *sk)
 	return sk->sk_socket ? ttls_socket_take(sk->sk_socket) : -ENOTCONN;
 }
 
+#ifdef HAVE_RECVMSG_ADDR_LEN
 static int guard_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int flags, int *addr_len)
+#else
+static int guard_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int flags)
+#endif
 {
 	int err = guard_take(sk);
 
-	return err ? err : READ_ONCE(sk->sk_prot)->recvmsg(sk, msg, len, flags, addr_len);
+	return err ? err : receive(sk, msg, len, flags);
 }
 
 static int guard_sendmsg(struct sock *sk, struct msghdr *msg, size_t len)

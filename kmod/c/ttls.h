@@ -6,6 +6,7 @@
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/llist.h>
+#include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/timer.h>
 #include <linux/workqueue.h>
@@ -14,6 +15,10 @@
 
 #ifndef HAVE_TIMER_DELETE
 #define timer_delete del_timer
+#endif
+/* Where it is not named, it is what queues are without WQ_UNBOUND. */
+#ifndef HAVE_WQ_PERCPU
+#define WQ_PERCPU 0
 #endif
 
 /* IPv4 and IPv6 have their own operations throughout. */
@@ -87,6 +92,31 @@ struct ttls_child {
 	u8 core[] __aligned(16);
 };
 
+/* Bits of an accepted connection's flags. */
+enum {
+	TTLS_RECEIVING_BIT,		/* a lock: who takes what is not data off the queue */
+	TTLS_EOF_READ,			/* the peer sends nothing more, or nothing that counts */
+	TTLS_RESET_DUE,			/* the next read is to fail with ECONNRESET */
+	TTLS_CLOSE_SENT,		/* nothing more may be sent */
+	TTLS_ANSWER_DUE,		/* a KeyUpdate has to go before the next record of data */
+};
+
+/* An accepted connection. */
+struct ttls_socket {
+	struct ttls_space *space;
+	struct ttls_info info;
+	unsigned long flags;
+	struct mutex sending;		/* nothing else passes between a KeyUpdate and the keys that it announces */
+#ifdef HAVE_REKEY
+	u8 receive_secret[TTLS_SECRET];	/* under TTLS_RECEIVING_BIT */
+	u8 send_secret[TTLS_SECRET];	/* under sending */
+	u32 idle;			/* KeyUpdates since data was read */
+#endif
+};
+
+/* TLS content types. */
+enum { TTLS_ALERT = 21, TTLS_HANDSHAKE = 22, TTLS_DATA = 23 };
+
 extern struct kmem_cache *ttls_children;
 extern struct workqueue_struct *ttls_wq;
 extern rwlock_t ttls_ticket_lock;
@@ -123,6 +153,10 @@ void ttls_child_apply(struct ttls_child *child, struct ttls_turn *turn, int resu
 void ttls_child_end_locked(struct ttls_child *child);
 struct ttls_child *ttls_child_of(const struct sock *sk);
 
+/* request.c */
+struct request_sock *ttls_request_new(struct sock *lsk, struct sock *sk);
+void ttls_request_free(struct request_sock *req);
+
 /* worker.c */
 int ttls_worker_init(void);
 void ttls_worker_exit(void);
@@ -133,5 +167,53 @@ int ttls_socket_take(struct socket *sock);
 void ttls_socket_exit(void);
 void ttls_guard_learn(const struct sock *sk);
 void ttls_guard(struct sock *sk);
+int ttls_send_record(struct sock *sk, u8 type, const void *content, size_t len, unsigned int flags);
+
+/* keys.c */
+void ttls_keys_hush(struct module *tls);
+int ttls_keys_install(struct sock *sk, int direction, u16 version, const struct ttls_direction *keys);
+int ttls_keys_replace(struct sock *sk, int direction, const struct ttls_direction *keys);
+
+/* key_update.c */
+#ifdef HAVE_REKEY
+static inline bool ttls_key_update_possible(const struct ttls_socket *socket)
+{
+	return socket->info.version == 0x0304;
+}
+
+/* Data was read. */
+static inline void ttls_key_update_data(struct ttls_socket *socket)
+{
+	WRITE_ONCE(socket->idle, 0);
+}
+
+int ttls_key_update_due(struct sock *sk, struct ttls_socket *socket, unsigned int flags);
+bool ttls_key_update_pending(const struct sock *sk);
+int ttls_key_update_received(struct sock *sk, struct ttls_socket *socket, const u8 *message, size_t len);
+#else
+static inline bool ttls_key_update_possible(const struct ttls_socket *socket)
+{
+	return false;
+}
+
+static inline void ttls_key_update_data(struct ttls_socket *socket)
+{
+}
+
+static inline int ttls_key_update_received(struct sock *sk, struct ttls_socket *socket, const u8 *message, size_t len)
+{
+	return 0;
+}
+
+static inline int ttls_key_update_due(struct sock *sk, struct ttls_socket *socket, unsigned int flags)
+{
+	return 0;
+}
+
+static inline bool ttls_key_update_pending(const struct sock *sk)
+{
+	return false;
+}
+#endif
 
 #endif

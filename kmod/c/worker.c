@@ -176,7 +176,7 @@ int ttls_worker_init(void)
 		if (err)
 			goto fail;
 	}
-	worker_wq = alloc_workqueue("ttls_worker", WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
+	worker_wq = alloc_workqueue("ttls_worker", WQ_HIGHPRI | WQ_MEM_RECLAIM | WQ_PERCPU, 0);
 	if (worker_wq)
 		return 0;
 	err = -ENOMEM;

@@ -24,13 +24,15 @@ pub enum Door {
     Begin,
     Receive,
     Run,
+    KeyUpdate,
+    NextKeys,
     Panic,
 }
 
 impl Door {
     pub fn from_number(number: u32) -> Option<Self> {
         use Door::*;
-        [SelfTest, Measure, Build, Advance, Begin, Receive, Run, Panic]
+        [SelfTest, Measure, Build, Advance, Begin, Receive, Run, KeyUpdate, NextKeys, Panic]
             .get(usize::try_from(number).ok()?)
             .copied()
     }
@@ -121,6 +123,9 @@ pub struct Advance {
     pub now: u64,
 }
 
+/// The longest secret of TLS 1.3's key schedule: a digest of SHA-384. Shorter ones are followed by zeros.
+pub const SECRET: usize = 48;
+
 /// `struct ttls_direction`
 #[repr(C)]
 pub struct Direction {
@@ -128,6 +133,7 @@ pub struct Direction {
     pub iv: [u8; 12],
     pub cipher: u32,
     pub sequence: u64,
+    pub secret: [u8; SECRET],
 }
 
 /// `struct ttls_info` of the socket option.
@@ -150,6 +156,22 @@ pub struct Established {
     pub receive: Direction,
     pub send: Direction,
     pub info: Info,
+}
+
+/// `struct ttls_key_update`
+#[repr(C)]
+pub struct KeyUpdate {
+    pub message: Bytes,
+    pub idle: u32,
+    pub requested: u32,
+    pub alert: u32,
+}
+
+/// `struct ttls_next_keys`
+#[repr(C)]
+pub struct NextKeys {
+    pub direction: Direction,
+    pub suite: u32,
 }
 
 /// `enum ttls_step`
@@ -197,5 +219,11 @@ pub static ttls_worker_size: usize = size_of::<Worker>();
 
 /// The layout C relies on, as a check of both headers at load.
 #[unsafe(no_mangle)]
-pub static ttls_layout: [usize; 4] =
-    [size_of::<Configuration>(), size_of::<Certificate>(), size_of::<Established>(), size_of::<Turn>()];
+pub static ttls_layout: [usize; 6] = [
+    size_of::<Configuration>(),
+    size_of::<Certificate>(),
+    size_of::<Established>(),
+    size_of::<Turn>(),
+    size_of::<KeyUpdate>(),
+    size_of::<NextKeys>(),
+];

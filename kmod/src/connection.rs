@@ -4,7 +4,7 @@
 //! Bytes wait in the socket's own receive queue, where they count against its memory, until a record is whole.
 //! So what is kept here is small, and what follows the client's Finished stays where kTLS will find it.
 
-use crate::abi::{self, Direction, Info, Step as Next, Turn};
+use crate::abi::{self, Direction, Info, SECRET, Step as Next, Turn};
 use crate::environment::{KernelRandom, environment};
 use crate::site::Site;
 use core::ffi::c_int;
@@ -15,6 +15,7 @@ use ttls::handshake::Established;
 use ttls::suite;
 use ttls::{Environment, Error, Handshake, Inbound, Job, Outbound, Session, Step, Window};
 use ttls_crypto::aead::Algorithm;
+use ttls_crypto::hash::Digest;
 use ttls_crypto::job::{Failed, Output};
 
 /// Bytes of a handshake message that is cut across records, kept until its rest arrives.
@@ -191,10 +192,16 @@ fn hand_over(established: &Established) -> Option<abi::Established> {
     let traffic = &established.traffic;
     let (receive, send) = traffic.keys()?;
     let info = info(&established.session, traffic.record_limit());
-    Some(abi::Established { receive: direction(&receive), send: direction(&send), info })
+    let (client, server) = traffic.secrets().unzip();
+    Some(abi::Established { receive: direction(&receive, client), send: direction(&send, server), info })
 }
 
-fn direction(keys: &ttls::record::DirectionKeys) -> Direction {
+/// The keys of a direction, and in TLS 1.3 the secret that they come from.
+pub fn direction(keys: &ttls::record::DirectionKeys, secret: Option<&Digest>) -> Direction {
+    let mut place = [0; SECRET];
+    for (to, from) in place.iter_mut().zip(secret.map_or(&[][..], Digest::as_bytes)) {
+        *to = *from;
+    }
     Direction {
         key: *keys.key.expose(),
         iv: keys.iv,
@@ -204,6 +211,7 @@ fn direction(keys: &ttls::record::DirectionKeys) -> Direction {
             Algorithm::ChaCha20Poly1305 => 2,
         },
         sequence: keys.sequence,
+        secret: place,
     }
 }
 

@@ -10,11 +10,12 @@ mod abi;
 mod arena;
 mod connection;
 mod environment;
+mod key_update;
 mod self_test;
 mod site;
 mod worker;
 
-use abi::{Advance, Call, Configuration, Door, Run, Turn};
+use abi::{Advance, Call, Configuration, Door, KeyUpdate, NextKeys, Run, Turn};
 use core::ffi::c_int;
 
 /// `EINVAL`: a call that C should not have made.
@@ -55,6 +56,8 @@ pub unsafe extern "C" fn ttls_dispatch(call: *mut Call) {
             Some(Door::Begin) => worker::init(call.argument),
             Some(Door::Receive) => connection::receive(&mut *call.argument.cast::<Turn>()),
             Some(Door::Run) => worker::run(&mut *call.argument.cast::<Run>()),
+            Some(Door::KeyUpdate) => key_update::read(&mut *call.argument.cast::<KeyUpdate>()),
+            Some(Door::NextKeys) => key_update::next(&mut *call.argument.cast::<NextKeys>()),
             Some(Door::Panic) => self_test::panic(call.argument as usize),
             None => INVALID,
         }
