@@ -68,16 +68,19 @@ release() {
 
 # Clients that fetch pages one after the other: `clients` sends them, `enough` calls them back.
 clients() {
-    rm -f /tmp/enough /tmp/served /tmp/failed
-    touch /tmp/served /tmp/failed
+    rm -f /tmp/enough
+    for outcome in served refused lost; do
+        : > "/tmp/$outcome"
+    done
     crowd=()
     for _ in 1 2 3; do
         while [ ! -e /tmp/enough ]; do
-            if curl -sS -k --max-time 30 https://127.0.0.1/ 2>&1 | grep -q 'a plain page'; then
-                echo >> /tmp/served
-            else
-                echo >> /tmp/failed
-            fi
+            said=$(curl -sS -k --max-time 30 https://127.0.0.1/ 2>&1)
+            case $?/$said in
+                0/*'a plain page'*) echo "$said" >> /tmp/served ;;
+                7/*) echo "$said" >> /tmp/refused ;;
+                *) echo "$said" >> /tmp/lost ;;
+            esac
         done &
         crowd+=($!)
     done
@@ -86,8 +89,12 @@ clients() {
 enough() {
     touch /tmp/enough
     wait "${crowd[@]}"
-    echo "      $(wc -l < /tmp/served) connections served, $(wc -l < /tmp/failed) failed"
+    echo "      $(wc -l < /tmp/served) connections served, $(wc -l < /tmp/refused) refused, $(wc -l < /tmp/lost) lost"
+    sed 's/^/        /' /tmp/lost
 }
-none_failed() {
-    [ -s /tmp/served ] && [ ! -s /tmp/failed ]
+none_refused() {
+    [ -s /tmp/served ] && [ ! -s /tmp/refused ]
+}
+none_lost() {
+    none_refused && [ ! -s /tmp/lost ]
 }
