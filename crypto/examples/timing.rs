@@ -140,10 +140,14 @@ fn main() {
     let random = RefCell::new(Random(1));
 
     let mut worst: f64 = 0.0;
-    for cpu in [Choice::Ifma, Choice::AvxIfma, Choice::Scalar]
-        .into_iter()
-        .filter_map(|choice| Cpu::detect(choice).ok())
-    {
+    for choice in [Choice::Ifma, Choice::AvxIfma, Choice::Scalar] {
+        let cpu = match Cpu::detect(choice) {
+            Ok(cpu) => cpu,
+            Err(missing) => {
+                println!("not measured: {missing}");
+                continue;
+            }
+        };
         let mut engine = Box::new(Engine::new(cpu));
         // Scalar code computes the eight one by one.
         let count = if matches!(cpu, Cpu::Scalar) { count / 10 } else { count };
