@@ -13,6 +13,13 @@ property() {
     systemctl show --property "$1" --value "${2:-ttls}.service"
 }
 
+# Without a main process MainPID is 0, and `kill 0` would end the tests.
+kill_main() {
+    local pid
+    pid=$(property MainPID)
+    [ "$pid" -gt 0 ] && kill -9 "$pid"
+}
+
 is() {
     local value
     value=$(property "$1" "${3:-ttls}")

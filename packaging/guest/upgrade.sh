@@ -25,19 +25,19 @@ check "the unit is active" is ActiveState active
 check "metrics are the new program's" eventually metrics_count handshakes_total
 
 # The old one is the parent of the new one, and systemd is not.
-check "the new program is killed while the old one drains" kill -9 "$(property MainPID)"
+check "the new program is killed while the old one drains" kill_main
 check "systemd starts it again" eventually page first
 release
 
 old=$(property MainPID)
 hold
-check "a second upgrade" systemctl kill -s USR2 ttls
+check "a second upgrade" systemctl kill --kill-whom=main -s USR2 ttls
 check "has a new program serve" eventually new_program "$old"
 check "the old one drains, even if it hears that the service stops" kill "$old"
 check "the open connection goes on" ask
 release
 check "the old one ends when its last connection does" eventually fails test -e "/proc/$old"
-check "the new program is killed when it is alone" kill -9 "$(property MainPID)"
+check "the new program is killed when it is alone" kill_main
 check "systemd starts it again" eventually page first
 
 old=$(property MainPID)
