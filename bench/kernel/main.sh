@@ -68,7 +68,8 @@ nginx_conf plain "81 deferred backlog=4096" ""
 nginx -e /tmp/nginx/error.log -c /tmp/nginx/openssl.conf &
 ./ttls ctl run -- nginx -e /tmp/nginx/error.log -c /tmp/nginx/behind.conf &
 nginx -e /tmp/nginx/error.log -c /tmp/nginx/plain.conf &
-sleep 5
+# Until `ttls ctl run` no longer looks for listening sockets, which would count.
+sleep 15
 
 # Instructions so far, of all tasks that live but the client's and this script's: process, receiving thread, workers,
 # other kernel threads. The client's process is gone by the time it would count.
