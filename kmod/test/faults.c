@@ -2,7 +2,7 @@
 /*
  * Lets allocations fail while the module works. Runs in the guest of the debug kernel; 0 if all is well.
  *
- *	faults load		every slab allocation of loading the module fails once
+ *	faults load		a hundred of the allocations of loading the module fail, one at a time
  *	faults calls		every allocation of every system call that reaches the module fails once
  *	faults softirq		under load, one in ten of the allocations that must not wait fails
  */
@@ -274,14 +274,36 @@ static int load_module(void)
 	return result;
 }
 
-/* Not the single pages of its stacks: each of hundreds fails the same vmalloc() as its first slab object does. */
+/*
+ * A hundred of the slab allocations of loading, evenly spread: each load takes seconds here. Not the single pages of its
+ * stacks: each of hundreds fails the same vmalloc() as its first slab object does.
+ */
 static void loading(void)
 {
+	enum { MANY = 1000000, ATTEMPTS = 100 };
+	int total, refused = 0, survived = 0, result;
+	char sentence[160];
+
 	set("/sys/kernel/debug/fail_page_alloc/min-order", "10");
 	set_both("ignore-gfp-wait", "N");
-	each("loading", unload, load_module);
+	fail_in(MANY);
+	result = load_module();
+	total = MANY - fails_in();
+	fail_in(0);
+	check("it loads while none fails ", result == 0);
+	for (int i = 0; i < ATTEMPTS; i++) {
+		unload();
+		fail_in(1 + i * total / ATTEMPTS);
+		result = load_module();
+		fail_in(0);
+		refused += result == -ENOMEM;
+		survived += result == 0;
+	}
 	set_both("ignore-gfp-wait", "Y");
 	unload();
+	snprintf(sentence, sizeof(sentence), "%d of the %d allocations of loading failed once: %d loads were refused for "
+		 "lack of memory, %d went well ", ATTEMPTS, total, refused, survived);
+	check(sentence, refused > 0 && refused + survived == ATTEMPTS);
 }
 
 static void calls(void)
