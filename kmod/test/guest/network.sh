@@ -21,7 +21,10 @@ check "48 clients at a time, received on another CPU" taskset 1 ./ttls bench --n
     --seconds 200 --timeout 60 127.0.0.1:443
 echo 0 > /sys/class/net/lo/queues/rx-0/rps_cpus
 batches=$(($(counter batches) - batches)) batched=$(($(counter batched) - batched))
-check "are computed together: $batched connections in $batches batches" [ $((10 * batched)) -ge $((11 * batches)) ]
+# Checkers slow the way to the worker more than its work: under them, fewer meet there.
+gain=15
+[ ! -e /sys/kernel/debug/failslab ] || gain=11
+check "are computed together: $batched connections in $batches batches" [ $((10 * batched)) -ge $((gain * batches)) ]
 
 echo 3 > /proc/sys/net/ipv4/tcp_fastopen
 for attempt in 1 2 3; do
