@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reload and drain under load: no connection and no byte is lost.
 
+use crate::load::Load;
 use harness::backend::{Backend, pattern};
 use harness::client::{connect, default_config, get, try_connect};
 use harness::server::{Config, Server};
 use rustix::process::Signal;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -16,32 +17,16 @@ fn reloads_under_load_lose_nothing() {
     let backend = Backend::http();
     let config = Config::new(&backend);
     let mut server = Server::start(&config);
-    let (stop, requests) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let load = Load::default();
     let address = server.address;
     thread::scope(|scope| {
-        // Connections that outlive all reloads, and new ones all the time.
+        let _stop = load.until_dropped();
         for _ in 0..3 {
-            scope.spawn(|| {
-                let mut tls = connect(address, &default_config());
-                while !stop.load(Ordering::SeqCst) {
-                    assert!(get(&mut tls, "/bytes/200000").expect("a response") == pattern(200_000));
-                    requests.fetch_add(1, Ordering::SeqCst);
-                }
-            });
-            scope.spawn(|| {
-                let config = default_config();
-                while !stop.load(Ordering::SeqCst) {
-                    let mut tls = connect(address, &config);
-                    assert!(get(&mut tls, "/bytes/20000").expect("a response") == pattern(20_000));
-                    requests.fetch_add(1, Ordering::SeqCst);
-                }
-            });
+            scope.spawn(|| load.stay(address));
+            scope.spawn(|| load.come_and_go(address));
         }
         for n in 1..=10 {
-            let before = requests.load(Ordering::SeqCst);
-            while requests.load(Ordering::SeqCst) < before + 20 {
-                thread::sleep(Duration::from_millis(5));
-            }
+            load.wait_for(20);
             let changed = if n % 2 == 0 {
                 config.clone()
             } else {
@@ -50,7 +35,6 @@ fn reloads_under_load_lose_nothing() {
             server.reload(&changed);
             server.wait("a reload", |s| s.log_text().matches("event=reload").count() >= n);
         }
-        stop.store(true, Ordering::SeqCst);
     });
 }
 

@@ -4,6 +4,7 @@
 
 mod fragmentation;
 mod lifecycle;
+mod load;
 mod proxy;
 mod transfer;
 mod upgrade;
