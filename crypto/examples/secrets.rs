@@ -138,13 +138,20 @@ fn main() {
             &[(564, 691), (696, 823), (828, 954), (959, 1085), (1090, 1216)],
         ),
     ];
-    for cpu in [Choice::Scalar, Choice::Ifma, Choice::AvxIfma]
+    for cpu in [Choice::Scalar, Choice::Avx2, Choice::Ifma, Choice::AvxIfma]
         .into_iter()
         .filter_map(|choice| Cpu::detect(choice).ok())
     {
         let mut engine = Box::new(Engine::new(cpu));
-        let copies = if matches!(cpu, Cpu::Scalar) { 1 } else { 8 };
+        // Lanes full of each operation; where only ML-KEM has lanes, of that, for the others take long.
+        let copies = if matches!(cpu, Cpu::Scalar | Cpu::Avx2(_)) { 1 } else { 8 };
         let mut items: Vec<_> = (0..copies).flat_map(|_| work(&keys)).map(Item::new).collect();
+        if matches!(cpu, Cpu::Avx2(_)) {
+            items.extend((0..7).map(|_| {
+                let peer = share(Group::X25519MlKem768);
+                Item::new(Work::KeyExchange(KeyExchange::Respond { peer, seed: secret() }))
+            }));
+        }
         engine.run(&mut items);
         for item in &mut items {
             let Some(Ok(output)) = &mut item.result else { panic!("an operation failed") };

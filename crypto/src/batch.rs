@@ -15,6 +15,8 @@
 #[cfg(target_arch = "x86_64")]
 mod gather;
 #[cfg(target_arch = "x86_64")]
+mod mlkem;
+#[cfg(target_arch = "x86_64")]
 mod p256;
 #[cfg(target_arch = "x86_64")]
 mod rsa;
@@ -24,7 +26,8 @@ mod x25519;
 use core::mem::MaybeUninit;
 
 use crate::cpu::Cpu;
-use crate::job::{Failed, Output, Work};
+use crate::job::{Failed, KeyExchange, Output, PeerShare, Work};
+use crate::key_exchange::x25519_half;
 use crate::rsa::Way;
 
 /// One item of work and the place for its result.
@@ -49,6 +52,8 @@ pub struct Engine {
     #[cfg(target_arch = "x86_64")]
     lanes: gather::Lanes,
     #[cfg(target_arch = "x86_64")]
+    mlkem: mlkem::MlKem,
+    #[cfg(target_arch = "x86_64")]
     rsa: crate::rsa::ifma::Scratch,
 }
 
@@ -62,6 +67,9 @@ impl Engine {
             // Its vectors are used only with the token that `cpu` carries.
             lanes: unsafe { MaybeUninit::zeroed().assume_init() },
             #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            mlkem: unsafe { MaybeUninit::zeroed().assume_init() },
+            #[cfg(target_arch = "x86_64")]
             rsa: crate::rsa::ifma::Scratch::ZERO,
         }
     }
@@ -70,7 +78,7 @@ impl Engine {
     pub fn init(memory: &mut MaybeUninit<Self>, cpu: Cpu) -> &mut Self {
         let engine = memory.as_mut_ptr();
         // SAFETY: the pointer comes from a reference. Every field is written: zeros are valid for
-        // `lanes`, see `new`, and `cpu` is written as a whole.
+        // all, see `new`, but `cpu`, which is written as a whole.
         unsafe {
             engine.write_bytes(0, 1);
             (&raw mut (*engine).cpu).write(cpu);
@@ -86,7 +94,7 @@ impl Engine {
     /// Computes every item that has no result yet.
     pub fn run(&mut self, items: &mut [Item<'_>]) {
         #[cfg(target_arch = "x86_64")]
-        self.lanes.run(self.cpu, items);
+        self.run_lanes(items);
         // What the lanes did not take, or could not finish.
         for item in items {
             if item.result.is_none() {
@@ -98,5 +106,26 @@ impl Engine {
                 item.result = Some(item.work.run_by(way));
             }
         }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn run_lanes(&mut self, items: &mut [Item<'_>]) {
+        let Some(token) = mlkem::Token::new(self.cpu) else { return };
+        self.lanes.run(self.cpu, items, &mut self.mlkem);
+        self.mlkem.flush(token, items);
+        // Hybrid exchanges too few for X25519's lanes, or where it has none.
+        for index in 0..items.len() {
+            let item = &mut items[index];
+            if item.result.is_none()
+                && let Work::KeyExchange(KeyExchange::Respond { peer: PeerShare::X25519MlKem768(peer), seed }) =
+                    &item.work
+            {
+                match x25519_half(peer, seed) {
+                    Ok(half) => self.mlkem.push(token, index, half, items),
+                    Err(failed) => item.result = Some(Err(failed)),
+                }
+            }
+        }
+        self.mlkem.flush(token, items);
     }
 }

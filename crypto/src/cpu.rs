@@ -50,6 +50,51 @@ impl Ifma {
     }
 }
 
+/// Proof that AVX2 can be executed, YMM state included.
+///
+/// Inside a kernel the proof holds only between `kernel_fpu_begin` and `kernel_fpu_end`.
+#[derive(Clone, Copy)]
+pub struct Avx2(#[allow(dead_code)] Proof);
+
+impl Avx2 {
+    /// Asks the CPU (CPUID) and the operating system (XCR0), without the standard library.
+    #[cfg(target_arch = "x86_64")]
+    pub fn detect() -> Option<Self> {
+        use core::arch::x86_64::{__cpuid, __cpuid_count};
+        const AVX2: u32 = 1 << 5;
+        const OSXSAVE: u32 = 1 << 27;
+        // XCR0: SSE, AVX.
+        const YMM_STATE: u32 = 0b110;
+
+        if __cpuid(0).eax < 7 {
+            return None;
+        }
+        let instructions = __cpuid(1).ecx & OSXSAVE != 0 && __cpuid_count(7, 0).ebx & AVX2 != 0;
+        (instructions && xcr0() & YMM_STATE == YMM_STATE).then_some(Self(()))
+    }
+
+    /// Never there.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn detect() -> Option<Self> {
+        None
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl From<Ifma> for Avx2 {
+    /// AVX-512F includes AVX2.
+    fn from(_: Ifma) -> Self {
+        Self(())
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl From<AvxIfma> for Avx2 {
+    fn from(_: AvxIfma) -> Self {
+        Self(())
+    }
+}
+
 /// Proof that AVX2, BMI1, BMI2 and LZCNT can be executed, and IFMA's instructions in registers of 256 bits:
 /// those of AVX-IFMA or those of AVX-512 IFMA and VL in their other encoding.
 ///
@@ -172,6 +217,8 @@ fn xcr0() -> u32 {
 pub enum Cpu {
     /// Scalar code, one item at a time: any CPU.
     Scalar,
+    /// ML-KEM in four lanes of AVX2; everything else as [`Cpu::Scalar`].
+    Avx2(Avx2),
     /// Eight lanes of AVX-512 IFMA.
     Ifma(Ifma),
     /// Eight lanes as twice four of AVX-IFMA; RSA in scalar code.
@@ -186,6 +233,8 @@ pub enum Choice {
     Best,
     /// Scalar code even where more is there.
     Scalar,
+    /// AVX2 or nothing, even where more is there.
+    Avx2,
     /// AVX-512 IFMA or nothing.
     Ifma,
     /// AVX-IFMA or nothing; with `std`, CPUs that have AVX-512 IFMA can run it too.
@@ -193,11 +242,12 @@ pub enum Choice {
 }
 
 impl Choice {
-    /// Reads `best`, `scalar`, `ifma` or `avx-ifma`, the values of the environment variable `TTLS_CPU`.
+    /// Reads `best`, `scalar`, `avx2`, `ifma` or `avx-ifma`, the values of the environment variable `TTLS_CPU`.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "best" => Some(Self::Best),
             "scalar" => Some(Self::Scalar),
+            "avx2" => Some(Self::Avx2),
             "ifma" => Some(Self::Ifma),
             "avx-ifma" => Some(Self::AvxIfma),
             _ => None,
@@ -212,6 +262,8 @@ pub enum Missing {
     Ifma,
     /// No [`AvxIfma`].
     AvxIfma,
+    /// No [`Avx2`].
+    Avx2,
 }
 
 impl core::fmt::Display for Missing {
@@ -221,6 +273,7 @@ impl core::fmt::Display for Missing {
                 "this CPU or its kernel lacks AVX-512 IFMA (avx512f, avx512vl, avx512dq, avx512ifma, bmi2, lzcnt)"
             }
             Self::AvxIfma => "this CPU or its kernel lacks AVX-IFMA (avx2, avx_ifma, bmi2, lzcnt)",
+            Self::Avx2 => "this CPU or its kernel lacks AVX2",
         })
     }
 }
@@ -233,18 +286,21 @@ impl Cpu {
     pub fn detect(choice: Choice) -> Result<Self, Missing> {
         let ifma = || Ifma::detect().map(Self::Ifma);
         let avx_ifma = || AvxIfma::detect().map(Self::AvxIfma);
+        let avx2 = || Avx2::detect().map(Self::Avx2);
         match choice {
-            Choice::Best => Ok(ifma().or_else(avx_ifma).unwrap_or(Self::Scalar)),
+            Choice::Best => Ok(ifma().or_else(avx_ifma).or_else(avx2).unwrap_or(Self::Scalar)),
             Choice::Scalar => Ok(Self::Scalar),
+            Choice::Avx2 => avx2().ok_or(Missing::Avx2),
             Choice::Ifma => ifma().ok_or(Missing::Ifma),
             Choice::AvxIfma => avx_ifma().ok_or(Missing::AvxIfma),
         }
     }
 
-    /// The choice's name in logs: `scalar`, `ifma` or `avx-ifma`.
+    /// The choice's name in logs: `scalar`, `avx2`, `ifma` or `avx-ifma`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Scalar => "scalar",
+            Self::Avx2(_) => "avx2",
             Self::Ifma(_) => "ifma",
             Self::AvxIfma(_) => "avx-ifma",
         }

@@ -46,31 +46,50 @@ fn shared_secret(private: &Secret<32>, peer: &PeerShare) -> Result<SharedSecret,
 }
 
 fn respond_hybrid(peer: &[u8; MAX_PEER_SHARE], seed: &Seed) -> Result<Output, Failed> {
-    let (private, _) = halves(seed);
-    let x25519_peer = peer.last_chunk().ok_or(Failed::BadPeerShare)?;
-    let secret = x25519::agree(&private, x25519_peer).map_err(|_| Failed::BadPeerShare)?;
-    hybrid(peer, seed, &x25519::public_key(&private), &secret)
+    let x25519 = x25519_half(peer, seed)?;
+    let (key, message) = mlkem_half(peer, seed);
+    let (ciphertext, secret) =
+        mlkem::encapsulate(key, &Secret::new(*message)).map_err(|_| Failed::BadPeerShare)?;
+    Ok(join(&ciphertext, secret.expose(), &x25519))
 }
 
-/// Adds ML-KEM to the X25519 half of an exchange. The server's share is the ciphertext, then its X25519
-/// key; the secret is ML-KEM's, then X25519's (draft-ietf-tls-ecdhe-mlkem §4).
-pub(crate) fn hybrid(
-    peer: &[u8; MAX_PEER_SHARE],
-    seed: &Seed,
-    x25519_share: &[u8; x25519::LEN],
-    x25519_secret: &Secret<{ x25519::LEN }>,
-) -> Result<Output, Failed> {
-    let key = peer.first_chunk().ok_or(Failed::BadPeerShare)?;
-    let (_, message) = halves(seed);
-    let (ciphertext, kem_secret) = mlkem::encapsulate(key, &message).map_err(|_| Failed::BadPeerShare)?;
+/// What X25519 adds to the hybrid group.
+#[derive(Clone)]
+pub(crate) struct X25519Half {
+    pub(crate) share: [u8; x25519::LEN],
+    pub(crate) secret: Secret<{ x25519::LEN }>,
+}
 
+/// The X25519 half of a hybrid exchange.
+pub(crate) fn x25519_half(peer: &[u8; MAX_PEER_SHARE], seed: &Seed) -> Result<X25519Half, Failed> {
+    let (private, _) = halves(seed);
+    let peer = peer.last_chunk().ok_or(Failed::BadPeerShare)?;
+    let secret = x25519::agree(&private, peer).map_err(|_| Failed::BadPeerShare)?;
+    Ok(X25519Half { share: x25519::public_key(&private), secret })
+}
+
+/// What ML-KEM takes of a hybrid exchange: the encapsulation key and the message.
+pub(crate) fn mlkem_half<'a>(
+    peer: &'a [u8; MAX_PEER_SHARE],
+    seed: &'a Seed,
+) -> (&'a [u8; mlkem::ENCAPSULATION_KEY], &'a [u8; 32]) {
+    (peer.first_chunk().expect("a longer array"), seed.expose().last_chunk().expect("a longer array"))
+}
+
+/// A hybrid exchange of its halves: the server's share is the ciphertext, then its X25519 key; the secret is
+/// ML-KEM's, then X25519's (draft-ietf-tls-ecdhe-mlkem §4).
+pub(crate) fn join(
+    ciphertext: &[u8; mlkem::CIPHERTEXT],
+    secret: &[u8; mlkem::SHARED],
+    x25519: &X25519Half,
+) -> Output {
     let mut encoding = [0; MAX_SHARE];
-    encoding[..mlkem::CIPHERTEXT].copy_from_slice(&ciphertext);
-    encoding[mlkem::CIPHERTEXT..].copy_from_slice(x25519_share);
+    encoding[..mlkem::CIPHERTEXT].copy_from_slice(ciphertext);
+    encoding[mlkem::CIPHERTEXT..].copy_from_slice(&x25519.share);
     let mut both = Secret::<64>::zero();
-    both.expose_mut()[..mlkem::SHARED].copy_from_slice(kem_secret.expose());
-    both.expose_mut()[mlkem::SHARED..].copy_from_slice(x25519_secret.expose());
-    Ok(Output::Exchanged { share: share(&encoding), shared: shared(both.expose()) })
+    both.expose_mut()[..mlkem::SHARED].copy_from_slice(secret);
+    both.expose_mut()[mlkem::SHARED..].copy_from_slice(x25519.secret.expose());
+    Output::Exchanged { share: share(&encoding), shared: shared(both.expose()) }
 }
 
 fn halves(seed: &Seed) -> (Secret<32>, Secret<32>) {

@@ -1,6 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! ML-KEM-768 encapsulation (FIPS 203): the server's half of X25519MLKEM768.
 
+#[cfg(target_arch = "x86_64")]
+mod bytes;
+#[cfg(target_arch = "x86_64")]
+mod keccak;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod lanes;
+#[cfg(target_arch = "x86_64")]
+mod ntt;
+#[cfg(target_arch = "x86_64")]
+mod sample;
 #[cfg(test)]
 mod tests;
 

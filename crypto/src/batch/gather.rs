@@ -2,6 +2,7 @@
 //! Sorts items into passes by kind.
 
 use super::Item;
+use super::mlkem::{MlKem, Token};
 use super::p256::P256;
 use super::rsa::{EXPONENT, Rsa};
 use super::x25519::X25519;
@@ -139,28 +140,33 @@ struct Computer<'s, S: Simd, const PARTS: usize> {
     scratch: &'s mut Scratch<S, PARTS>,
     /// RSA has lanes in AVX-512 only.
     rsa: Option<Ifma>,
+    /// Goes on with what X25519 begins.
+    mlkem: (Token, &'s mut MlKem),
 }
 
 impl Lanes {
     /// Computes the items for which lanes pay off. Others, and lanes that fail to finish, keep `None`.
-    pub(super) fn run(&mut self, cpu: Cpu, items: &mut [Item<'_>]) {
+    pub(super) fn run(&mut self, cpu: Cpu, items: &mut [Item<'_>], mlkem: &mut MlKem) {
         let Self { passes, scratch } = self;
+        let Some(kem) = Token::new(cpu) else { return };
+        let mlkem = (kem, mlkem);
         // SAFETY: any bytes are valid integers, so every field is, whichever was written.
         unsafe {
             match cpu {
-                Cpu::Scalar => {}
+                Cpu::Scalar | Cpu::Avx2(_) => {}
                 Cpu::Ifma(token) => {
-                    passes.run(Computer { token, scratch: &mut scratch.ifma, rsa: Some(token) }, items);
+                    passes
+                        .run(Computer { token, scratch: &mut scratch.ifma, rsa: Some(token), mlkem }, items);
                 }
                 #[cfg(not(feature = "std"))]
                 Cpu::AvxIfma(_) => {}
                 #[cfg(feature = "std")]
                 Cpu::AvxIfma(token) => match token.lanes() {
                     Encoded::Vex(token) => {
-                        passes.run(Computer { token, scratch: &mut scratch.vex, rsa: None }, items);
+                        passes.run(Computer { token, scratch: &mut scratch.vex, rsa: None, mlkem }, items);
                     }
                     Encoded::Evex(token) => {
-                        passes.run(Computer { token, scratch: &mut scratch.evex, rsa: None }, items);
+                        passes.run(Computer { token, scratch: &mut scratch.evex, rsa: None, mlkem }, items);
                     }
                 },
             }
@@ -239,7 +245,8 @@ impl Passes {
         computer: &mut Computer<'_, S, PARTS>,
         items: &mut [Item<'_>],
     ) {
-        self.x25519.flush(computer.token, &mut computer.scratch.x25519, items);
+        let (token, mlkem) = &mut computer.mlkem;
+        self.x25519.flush(computer.token, &mut computer.scratch.x25519, items, (*token, mlkem));
     }
 
     fn flush_p256<S: Simd, const PARTS: usize>(

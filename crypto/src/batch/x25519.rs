@@ -2,8 +2,9 @@
 //! One pass of X25519 and X25519MLKEM768.
 
 use super::Item;
-use crate::job::{Failed, KeyExchange, Output, PeerShare, Seed, Work};
-use crate::key_exchange::{hybrid, share, shared};
+use super::mlkem::{MlKem, Token};
+use crate::job::{Failed, Group, KeyExchange, Output, PeerShare, Seed, Work};
+use crate::key_exchange::{X25519Half, share, shared};
 use crate::lanes::simd::Simd;
 use crate::lanes::x25519::{Agree, Generate, Scratch, run};
 use crate::lanes::{LANES, VECTORS, get, put, wipe};
@@ -68,12 +69,13 @@ impl X25519 {
         self.agreed += 1;
     }
 
-    /// Computes what was gathered and hands out the results.
+    /// Computes what was gathered and hands out the results, those of hybrid exchanges to `mlkem`.
     pub(super) fn flush<S: Simd, const PARTS: usize>(
         &mut self,
         t: S,
         scratch: &mut Scratch<S, PARTS>,
         items: &mut [Item<'_>],
+        mlkem: (Token, &mut MlKem),
     ) {
         let generate = &mut self.generate[..self.generated.div_ceil(LANES)];
         let agree = &mut self.agree[..self.agreed.div_ceil(LANES)];
@@ -92,22 +94,23 @@ impl X25519 {
         }
         for (index, &(item, pair)) in self.agree_items[..self.agreed].iter().enumerate() {
             let (vector, lane) = (&agree[index / LANES], index % LANES);
-            let item = &mut items[item];
-            item.result = Some(if vector.low_order.has(lane) {
-                Err(Failed::BadPeerShare)
-            } else {
-                let secret = Secret::new(limbs::to_le_bytes(&get(&vector.shared, lane)));
-                match (&item.work, pair) {
-                    (Work::KeyExchange(KeyExchange::Respond { peer, seed }), Some(pair)) => match peer {
-                        PeerShare::X25519MlKem768(peer) => hybrid(peer, seed, &public(pair), &secret),
-                        _ => Ok(Output::Exchanged {
-                            share: share(&public(pair)),
-                            shared: shared(secret.expose()),
-                        }),
-                    },
-                    _ => Ok(Output::Agreed(shared(secret.expose()))),
+            if vector.low_order.has(lane) {
+                items[item].result = Some(Err(Failed::BadPeerShare));
+                continue;
+            }
+            let secret = Secret::new(limbs::to_le_bytes(&get(&vector.shared, lane)));
+            let output = match (&items[item].work, pair) {
+                (Work::KeyExchange(KeyExchange::Respond { peer, .. }), Some(pair)) => {
+                    if peer.group() == Group::X25519MlKem768 {
+                        let half = X25519Half { share: public(pair), secret };
+                        mlkem.1.push(mlkem.0, item, half, items);
+                        continue;
+                    }
+                    Output::Exchanged { share: share(&public(pair)), shared: shared(secret.expose()) }
                 }
-            });
+                _ => Output::Agreed(shared(secret.expose())),
+            };
+            items[item].result = Some(Ok(output));
         }
         wipe(generate);
         wipe(agree);

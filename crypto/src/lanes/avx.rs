@@ -175,27 +175,8 @@ impl<E: Encoding> Simd for Half<E> {
     }
 
     fn wipe_registers_and_stack(self) {
-        #[inline(never)]
-        #[target_feature(enable = "avx2")]
-        fn wipe() {
-            let mut below = core::mem::MaybeUninit::<[u8; super::DEPTH]>::uninit();
-            // SAFETY: the array is ours to write. The assembly writes what it declares.
-            unsafe {
-                below.as_mut_ptr().write_bytes(0, 1);
-                core::arch::asm!(
-                    "/* {0} */",
-                    "vzeroall",
-                    in(reg) below.as_mut_ptr(),
-                    out("ymm0") _, out("ymm1") _, out("ymm2") _, out("ymm3") _,
-                    out("ymm4") _, out("ymm5") _, out("ymm6") _, out("ymm7") _,
-                    out("ymm8") _, out("ymm9") _, out("ymm10") _, out("ymm11") _,
-                    out("ymm12") _, out("ymm13") _, out("ymm14") _, out("ymm15") _,
-                    options(nostack, preserves_flags),
-                );
-            }
-        }
         // SAFETY: the token proves AVX2.
-        unsafe { wipe() }
+        unsafe { super::wipe_avx2_registers_and_stack() }
     }
 
     #[inline(always)]

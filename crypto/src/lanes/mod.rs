@@ -45,8 +45,8 @@ pub(crate) const LANES: usize = 8;
 /// Most vectors that share one inversion: 64 items.
 pub(crate) const VECTORS: usize = 8;
 
-/// More than the deepest frames of lane code together.
-const DEPTH: usize = 8192;
+/// More than the deepest frames of lane code together: 7.8 KiB, in registers of 256 bits.
+const DEPTH: usize = 12 * 1024;
 
 /// Puts an integer into one lane.
 pub(crate) fn put(words: &mut [vector::Block; 4], lane: usize, value: &Limbs) {
@@ -139,6 +139,27 @@ fn wipe_below(_t: Ifma) {
             out("zmm20") _, out("zmm21") _, out("zmm22") _, out("zmm23") _,
             out("zmm24") _, out("zmm25") _, out("zmm26") _, out("zmm27") _,
             out("zmm28") _, out("zmm29") _, out("zmm30") _, out("zmm31") _,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// Wipes the registers of AVX2 and as much of the stack below the caller as lane code uses.
+#[inline(never)]
+#[target_feature(enable = "avx2")]
+pub(crate) fn wipe_avx2_registers_and_stack() {
+    let mut below = core::mem::MaybeUninit::<[u8; DEPTH]>::uninit();
+    // SAFETY: the array is ours to write. The assembly writes what it declares.
+    unsafe {
+        below.as_mut_ptr().write_bytes(0, 1);
+        core::arch::asm!(
+            "/* {0} */",
+            "vzeroall",
+            in(reg) below.as_mut_ptr(),
+            out("ymm0") _, out("ymm1") _, out("ymm2") _, out("ymm3") _,
+            out("ymm4") _, out("ymm5") _, out("ymm6") _, out("ymm7") _,
+            out("ymm8") _, out("ymm9") _, out("ymm10") _, out("ymm11") _,
+            out("ymm12") _, out("ymm13") _, out("ymm14") _, out("ymm15") _,
             options(nostack, preserves_flags),
         );
     }
