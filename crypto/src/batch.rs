@@ -45,7 +45,7 @@ impl<'k> Item<'k> {
     }
 }
 
-/// Computes batches of work. 383 KiB of scratch memory (on x86-64), wiped after every pass: keep it in a
+/// Computes batches of work. 464 KiB of scratch memory (on x86-64), wiped after every pass: keep it in a
 /// box or a static, one per thread.
 pub struct Engine {
     cpu: Cpu,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! ML-KEM-768 encapsulation (FIPS 203): the server's half of X25519MLKEM768.
+//! ML-KEM-768 encapsulation (FIPS 203): the server's half of X25519MLKEM768. Alone by a library, or several in lanes.
 
 #[cfg(target_arch = "x86_64")]
 mod bytes;

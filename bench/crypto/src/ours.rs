@@ -108,12 +108,19 @@ pub fn cases() -> Vec<(&'static str, Vec<Case>)> {
     operations
         .into_iter()
         .map(|(operation, count, make)| {
+            // In AVX2, only ML-KEM has lanes.
+            let avx2 = |peer, count| {
+                operation.contains("mlkem").then(|| batch(peer, Choice::Avx2, count, make())).flatten()
+            };
             let cases = [
                 batch("ttls", Choice::Ifma, count, make()),
                 batch("ttls-avx-ifma", Choice::AvxIfma, count, make()),
                 batch("ttls-avx-ifma-1-vector", Choice::AvxIfma, 8, make()),
                 batch("ttls-1-vector", Choice::Ifma, 8, make()),
                 batch("ttls-alone", Choice::Ifma, 1, make()),
+                avx2("ttls-avx2", count),
+                avx2("ttls-avx2-1-vector", 8),
+                avx2("ttls-avx2-alone", 1),
                 batch("ttls-scalar", Choice::Scalar, 1, make()),
             ];
             (operation, cases.into_iter().flatten().collect())
