@@ -11,8 +11,10 @@ use core::mem::ManuallyDrop;
 use crate::cpu::{Cpu, Ifma};
 use crate::job::{Group, KeyExchange, PeerShare, Work};
 #[cfg(feature = "std")]
-use crate::lanes::avx::{Encoded, Evex, Half, Vex};
-use crate::lanes::simd::Simd;
+use crate::lanes::avx::{Encoded, Evex, Vex};
+use crate::lanes::avx::{Half, Without};
+use crate::lanes::field25519::Curve25519;
+use crate::lanes::simd::Simd52;
 use crate::lanes::{self, LANES};
 use crate::rsa::{Crt, PrivateKey};
 use crate::sign::{Key, Scheme};
@@ -80,23 +82,26 @@ impl Kind {
     }
 
     /// Fewest items for which a vector costs less than one by one, where RSA signatures lie across the
-    /// lanes and others take scalar code. `make bench-crypto` measures it; this is for Zen 4. `None` if the
-    /// lanes, of `parts` parts, have no code for it.
-    const fn break_even(self, parts: usize) -> Option<usize> {
-        match (self, parts) {
-            (Self::Rsa2048Sign, 1) => Some(4),
-            (Self::Rsa3072Sign, 1) => Some(5),
-            (Self::Rsa4096Sign, 1) => Some(6),
+    /// lanes and others take scalar code. `make bench-crypto` measures it; this is for Zen 4, and for Zen 3 without
+    /// IFMA. `None` if the CPU has no lanes for it.
+    const fn break_even(self, cpu: Cpu) -> Option<usize> {
+        match (self, cpu) {
+            (_, Cpu::Scalar) => None,
+            (Self::Rsa2048Sign, Cpu::Ifma(_)) => Some(4),
+            (Self::Rsa3072Sign, Cpu::Ifma(_)) => Some(5),
+            (Self::Rsa4096Sign, Cpu::Ifma(_)) => Some(6),
             (Self::Rsa2048Sign | Self::Rsa3072Sign | Self::Rsa4096Sign, _) => None,
-            (Self::P256Respond | Self::P256Agree | Self::EcdsaSign, 2) => Some(3),
+            (Self::X25519Respond | Self::X25519Generate | Self::X25519Agree, Cpu::Avx2(_)) => Some(5),
+            (_, Cpu::Avx2(_)) => None,
+            (Self::P256Respond | Self::P256Agree | Self::EcdsaSign, Cpu::AvxIfma(_)) => Some(3),
             _ => Some(2),
         }
     }
 
     /// How many of `count` items to give to the lanes: all, or all that fill vectors.
-    const fn share_of_lanes(self, count: usize, parts: usize) -> usize {
+    const fn share_of_lanes(self, count: usize, cpu: Cpu) -> usize {
         let rest = count % LANES;
-        match self.break_even(parts) {
+        match self.break_even(cpu) {
             None => 0,
             Some(least) if rest < least => count - rest,
             Some(_) => count,
@@ -119,14 +124,19 @@ struct Passes {
 }
 
 /// Scratch of one instruction set.
-struct Scratch<S: Simd, const PARTS: usize> {
+struct Scratch<S: Curve25519 + Simd52, const PARTS: usize> {
     x25519: lanes::x25519::Scratch<S, PARTS>,
+    p256: P256Scratch<S, PARTS>,
+}
+
+struct P256Scratch<S: Simd52, const PARTS: usize> {
     p256: lanes::p256::Scratch<S, PARTS>,
     ecdsa: lanes::ecdsa::Scratch<S, PARTS>,
 }
 
 /// Scratch of the only instruction set that an engine uses.
 union Scratches {
+    avx2: ManuallyDrop<lanes::x25519::Scratch<Half<Without>, 2>>,
     ifma: ManuallyDrop<Scratch<Ifma, 1>>,
     #[cfg(feature = "std")]
     vex: ManuallyDrop<Scratch<Half<Vex>, 2>>,
@@ -135,13 +145,32 @@ union Scratches {
 }
 
 /// What computes passes.
-struct Computer<'s, S: Simd, const PARTS: usize> {
+struct Computer<'s, S: Curve25519, P, const PARTS: usize> {
+    cpu: Cpu,
     token: S,
-    scratch: &'s mut Scratch<S, PARTS>,
+    x25519: &'s mut lanes::x25519::Scratch<S, PARTS>,
+    p256: P,
     /// RSA has lanes in AVX-512 only.
     rsa: Option<Ifma>,
     /// Goes on with what X25519 begins.
     mlkem: (Token, &'s mut MlKem),
+}
+
+/// Whether and how passes of P-256 are computed.
+trait FlushP256 {
+    fn flush(&mut self, pass: &mut P256, items: &mut [Item<'_>]);
+}
+
+impl<S: Simd52, const PARTS: usize> FlushP256 for (S, &mut P256Scratch<S, PARTS>) {
+    fn flush(&mut self, pass: &mut P256, items: &mut [Item<'_>]) {
+        let P256Scratch { p256, ecdsa } = self.1;
+        pass.flush(self.0, p256, ecdsa, items);
+    }
+}
+
+/// Without IFMA there are no lanes for P-256, and so no passes.
+impl FlushP256 for () {
+    fn flush(&mut self, _: &mut P256, _: &mut [Item<'_>]) {}
 }
 
 impl Lanes {
@@ -153,20 +182,29 @@ impl Lanes {
         // SAFETY: any bytes are valid integers, so every field is, whichever was written.
         unsafe {
             match cpu {
-                Cpu::Scalar | Cpu::Avx2(_) => {}
+                Cpu::Scalar => {}
+                Cpu::Avx2(token) => {
+                    let (token, x25519) = (token.lanes(), &mut *scratch.avx2);
+                    passes.run(Computer { cpu, token, x25519, p256: (), rsa: None, mlkem }, items);
+                }
                 Cpu::Ifma(token) => {
-                    passes
-                        .run(Computer { token, scratch: &mut scratch.ifma, rsa: Some(token), mlkem }, items);
+                    let Scratch { x25519, p256 } = &mut *scratch.ifma;
+                    let p256 = (token, p256);
+                    passes.run(Computer { cpu, token, x25519, p256, rsa: Some(token), mlkem }, items);
                 }
                 #[cfg(not(feature = "std"))]
                 Cpu::AvxIfma(_) => {}
                 #[cfg(feature = "std")]
                 Cpu::AvxIfma(token) => match token.lanes() {
                     Encoded::Vex(token) => {
-                        passes.run(Computer { token, scratch: &mut scratch.vex, rsa: None, mlkem }, items);
+                        let Scratch { x25519, p256 } = &mut *scratch.vex;
+                        let p256 = (token, p256);
+                        passes.run(Computer { cpu, token, x25519, p256, rsa: None, mlkem }, items);
                     }
                     Encoded::Evex(token) => {
-                        passes.run(Computer { token, scratch: &mut scratch.evex, rsa: None, mlkem }, items);
+                        let Scratch { x25519, p256 } = &mut *scratch.evex;
+                        let p256 = (token, p256);
+                        passes.run(Computer { cpu, token, x25519, p256, rsa: None, mlkem }, items);
                     }
                 },
             }
@@ -175,9 +213,9 @@ impl Lanes {
 }
 
 impl Passes {
-    fn run<S: Simd, const PARTS: usize>(
+    fn run<S: Curve25519, P: FlushP256, const PARTS: usize>(
         &mut self,
-        mut computer: Computer<'_, S, PARTS>,
+        mut computer: Computer<'_, S, P, PARTS>,
         items: &mut [Item<'_>],
     ) {
         let mut left = [0; Kind::ALL.len()];
@@ -185,7 +223,7 @@ impl Passes {
             left[kind as usize] += 1;
         }
         for kind in Kind::ALL {
-            left[kind as usize] = kind.share_of_lanes(left[kind as usize], PARTS);
+            left[kind as usize] = kind.share_of_lanes(left[kind as usize], computer.cpu);
         }
         if left == [0; Kind::ALL.len()] {
             return;
@@ -199,7 +237,7 @@ impl Passes {
             }
         }
         self.flush_x25519(&mut computer, items);
-        self.flush_p256(&mut computer, items);
+        computer.p256.flush(&mut self.p256, items);
         if let Some(token) = computer.rsa {
             self.rsa2048.flush(token, items, bits2048);
             self.rsa3072.flush(token, items, bits3072);
@@ -209,9 +247,9 @@ impl Passes {
     }
 
     /// Adds an item to its pass, after computing the pass if it is full.
-    fn push<S: Simd, const PARTS: usize>(
+    fn push<S: Curve25519, P: FlushP256, const PARTS: usize>(
         &mut self,
-        computer: &mut Computer<'_, S, PARTS>,
+        computer: &mut Computer<'_, S, P, PARTS>,
         kind: Kind,
         index: usize,
         items: &mut [Item<'_>],
@@ -225,7 +263,7 @@ impl Passes {
             }
             Kind::P256Respond | Kind::P256Generate | Kind::P256Agree | Kind::EcdsaSign => {
                 if self.p256.is_full() {
-                    self.flush_p256(computer, items);
+                    computer.p256.flush(&mut self.p256, items);
                 }
                 self.p256.push(index, &items[index].work);
             }
@@ -240,22 +278,13 @@ impl Passes {
         }
     }
 
-    fn flush_x25519<S: Simd, const PARTS: usize>(
+    fn flush_x25519<S: Curve25519, P, const PARTS: usize>(
         &mut self,
-        computer: &mut Computer<'_, S, PARTS>,
+        computer: &mut Computer<'_, S, P, PARTS>,
         items: &mut [Item<'_>],
     ) {
         let (token, mlkem) = &mut computer.mlkem;
-        self.x25519.flush(computer.token, &mut computer.scratch.x25519, items, (*token, mlkem));
-    }
-
-    fn flush_p256<S: Simd, const PARTS: usize>(
-        &mut self,
-        computer: &mut Computer<'_, S, PARTS>,
-        items: &mut [Item<'_>],
-    ) {
-        let Scratch { p256, ecdsa, .. } = computer.scratch;
-        self.p256.flush(computer.token, p256, ecdsa, items);
+        self.x25519.flush(computer.token, computer.x25519, items, (*token, mlkem));
     }
 }
 

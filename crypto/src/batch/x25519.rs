@@ -5,7 +5,7 @@ use super::Item;
 use super::mlkem::{MlKem, Token};
 use crate::job::{Failed, Group, KeyExchange, Output, PeerShare, Seed, Work};
 use crate::key_exchange::{X25519Half, share, shared};
-use crate::lanes::simd::Simd;
+use crate::lanes::field25519::Curve25519;
 use crate::lanes::x25519::{Agree, Generate, Scratch, run};
 use crate::lanes::{LANES, VECTORS, get, put, wipe};
 use crate::limbs;
@@ -70,7 +70,7 @@ impl X25519 {
     }
 
     /// Computes what was gathered and hands out the results, those of hybrid exchanges to `mlkem`.
-    pub(super) fn flush<S: Simd, const PARTS: usize>(
+    pub(super) fn flush<S: Curve25519, const PARTS: usize>(
         &mut self,
         t: S,
         scratch: &mut Scratch<S, PARTS>,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Four lanes in one register of 256 bits: AVX2 with IFMA.
+//! Four lanes in one register of 256 bits: AVX2, with IFMA or without.
 //!
 //! Nothing here needs AVX-512 but its encoding of IFMA, where AVX-IFMA is missing. Masks are vectors,
 //! and tables are read by permutations of four entries.
@@ -7,7 +7,7 @@
 use core::arch::x86_64::{
     __m256i, _mm256_add_epi64, _mm256_and_si256, _mm256_blendv_epi8, _mm256_castps_si256,
     _mm256_castsi256_pd, _mm256_castsi256_ps, _mm256_cmpeq_epi64, _mm256_cmpgt_epi64, _mm256_loadu_si256,
-    _mm256_movemask_pd, _mm256_or_si256, _mm256_permute4x64_epi64, _mm256_permutevar8x32_epi32,
+    _mm256_movemask_pd, _mm256_mul_epu32, _mm256_or_si256, _mm256_permute4x64_epi64, _mm256_permutevar8x32_epi32,
     _mm256_set1_epi64x, _mm256_setzero_si256, _mm256_shuffle_ps, _mm256_sllv_epi64, _mm256_srlv_epi64,
     _mm256_storeu_si256, _mm256_sub_epi64, _mm256_unpackhi_epi32, _mm256_unpacklo_epi32, _mm256_xor_si256,
 };
@@ -17,6 +17,8 @@ use core::ops::{Add, BitAnd, BitOr, BitXor, Not, Sub};
 use super::simd::{self, Simd};
 use super::vector::{self, Block};
 use super::{LANES, Plain};
+use crate::cpu::Avx2;
+#[cfg(feature = "std")]
 use crate::cpu::AvxIfma;
 
 /// Lanes of one part.
@@ -39,6 +41,10 @@ pub(crate) struct Vex;
 /// That of AVX-512 IFMA with VL: for tests, where the other is missing.
 #[derive(Clone, Copy)]
 pub(crate) struct Evex;
+
+/// No IFMA at all.
+#[derive(Clone, Copy)]
+pub(crate) struct Without;
 
 // Assembly rather than intrinsics, so that the compiler may use nothing else of AVX-512 for `Evex`:
 // what is tested with it is what runs with `Vex`.
@@ -91,6 +97,14 @@ pub(crate) struct Half<E> {
     encoding: PhantomData<E>,
 }
 
+impl Avx2 {
+    /// The token for lane code: the first part's.
+    pub(crate) const fn lanes(self) -> Half<Without> {
+        Half::FIRST
+    }
+}
+
+#[cfg(feature = "std")]
 impl AvxIfma {
     /// Tokens for lane code: the first part's, for the encoding that this CPU has.
     pub(crate) const fn lanes(self) -> Encoded {
@@ -105,7 +119,7 @@ pub(crate) enum Encoded {
 }
 
 impl<E> Half<E> {
-    /// Only for [`AvxIfma::lanes`].
+    /// Only for tokens of the CPU that prove what is here, and the encoding.
     const FIRST: Self = Self { first: 0, encoding: PhantomData };
 }
 
@@ -115,7 +129,7 @@ impl<E> Half<E> {
 pub(crate) struct V<E>(__m256i, PhantomData<E>);
 
 // SAFETY: integers.
-unsafe impl<E: Encoding> Plain for V<E> {}
+unsafe impl<E: Copy> Plain for V<E> {}
 
 /// All ones in selected lanes, zeros in the others.
 #[derive(Clone, Copy)]
@@ -129,7 +143,7 @@ pub(crate) struct Index {
     bits: [Mask; 4],
 }
 
-impl<E: Encoding> Half<E> {
+impl<E: Copy> Half<E> {
     #[inline(always)]
     fn load_four(self, lanes: &[u64; PART]) -> V<E> {
         // SAFETY: the token proves AVX2; 32 bytes are readable there.
@@ -153,7 +167,7 @@ impl<E: Encoding> Half<E> {
     }
 }
 
-impl<E: Encoding> Simd for Half<E> {
+impl<E: Copy> Simd for Half<E> {
     const PARTS: usize = 2;
     type Vector = V<E>;
     type Mask = Mask;
@@ -284,20 +298,17 @@ impl<E: Encoding> Simd for Half<E> {
     }
 }
 
-impl<E: Encoding> simd::Vector for V<E> {
+impl V<Without> {
+    /// The product of the low 32 bits.
+    #[inline(always)]
+    pub(crate) fn mul32(self, other: Self) -> Self {
+        // SAFETY: this vector proves AVX2.
+        Self(unsafe { _mm256_mul_epu32(self.0, other.0) }, PhantomData)
+    }
+}
+
+impl<E: Copy> simd::Vector for V<E> {
     type Mask = Mask;
-
-    #[inline(always)]
-    fn madd_lo(self, a: Self, b: Self) -> Self {
-        // SAFETY: this vector proves IFMA in this encoding.
-        Self(unsafe { E::madd_lo(self.0, a.0, b.0) }, PhantomData)
-    }
-
-    #[inline(always)]
-    fn madd_hi(self, a: Self, b: Self) -> Self {
-        // SAFETY: this vector proves IFMA in this encoding.
-        Self(unsafe { E::madd_hi(self.0, a.0, b.0) }, PhantomData)
-    }
 
     #[inline(always)]
     fn shr<const N: u32>(self) -> Self {
@@ -368,6 +379,20 @@ impl<E: Encoding> simd::Vector for V<E> {
             },
             PhantomData,
         )
+    }
+}
+
+impl<E: Encoding> simd::Vector52 for V<E> {
+    #[inline(always)]
+    fn madd_lo(self, a: Self, b: Self) -> Self {
+        // SAFETY: this vector proves IFMA in this encoding.
+        Self(unsafe { E::madd_lo(self.0, a.0, b.0) }, PhantomData)
+    }
+
+    #[inline(always)]
+    fn madd_hi(self, a: Self, b: Self) -> Self {
+        // SAFETY: this vector proves IFMA in this encoding.
+        Self(unsafe { E::madd_hi(self.0, a.0, b.0) }, PhantomData)
     }
 }
 

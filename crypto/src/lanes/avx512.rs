@@ -3,7 +3,7 @@
 
 use core::arch::x86_64::__m256i;
 
-use super::simd::{Simd, Vector};
+use super::simd::{Simd, Vector, Vector52};
 use super::vector::{Block, Mask, V};
 use super::{LANES, Plain};
 use crate::cpu::Ifma;
@@ -124,16 +124,6 @@ impl Vector for V {
     type Mask = Mask;
 
     #[inline(always)]
-    fn madd_lo(self, a: Self, b: Self) -> Self {
-        self.madd_lo(a, b)
-    }
-
-    #[inline(always)]
-    fn madd_hi(self, a: Self, b: Self) -> Self {
-        self.madd_hi(a, b)
-    }
-
-    #[inline(always)]
     fn shr<const N: u32>(self) -> Self {
         self.shr::<N>()
     }
@@ -181,5 +171,17 @@ impl Vector for V {
     #[inline(always)]
     fn rotate<const N: i32>(self) -> Self {
         self.rotate::<N>()
+    }
+}
+
+impl Vector52 for V {
+    #[inline(always)]
+    fn madd_lo(self, a: Self, b: Self) -> Self {
+        self.madd_lo(a, b)
+    }
+
+    #[inline(always)]
+    fn madd_hi(self, a: Self, b: Self) -> Self {
+        self.madd_hi(a, b)
     }
 }

@@ -4,7 +4,7 @@
 use super::invert::invert_all;
 use super::montgomery::{Fe, N};
 use super::p256::Generate;
-use super::simd::Simd;
+use super::simd::Simd52;
 use super::vector::{Block, Mask};
 use super::{VECTORS, wipe};
 
@@ -27,14 +27,14 @@ pub(crate) struct Sign {
 }
 
 /// Inverses of the nonces of one pass.
-pub(crate) struct Scratch<S: Simd, const PARTS: usize> {
+pub(crate) struct Scratch<S: Simd52, const PARTS: usize> {
     inverses: [[Fe<S, N>; PARTS]; VECTORS],
     products: [[Fe<S, N>; PARTS]; VECTORS],
 }
 
 /// Completes up to [`VECTORS`] vectors whose nonces' points are known, with one inversion for all.
 #[inline(always)]
-pub(crate) fn finish<S: Simd, const PARTS: usize>(t: S, sign: &mut [Sign], scratch: &mut Scratch<S, PARTS>) {
+pub(crate) fn finish<S: Simd52, const PARTS: usize>(t: S, sign: &mut [Sign], scratch: &mut Scratch<S, PARTS>) {
     const { assert!(PARTS == S::PARTS) };
     let count = sign.len().min(VECTORS);
     if count == 0 {

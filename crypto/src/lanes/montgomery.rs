@@ -14,7 +14,7 @@ use core::marker::PhantomData;
 
 use super::LANES;
 use super::invert::Invert;
-use super::simd::{Simd, Vector as _};
+use super::simd::{Simd52, Vector as _, Vector52 as _};
 use super::vector::{Block, MASK52};
 use crate::inversion::{self, Modulus};
 use crate::limbs::Limbs;
@@ -29,24 +29,24 @@ pub(crate) trait Prime: Copy {
     const R2: [u64; 5];
     const R3: [u64; 5];
     /// `wide / 2^260` modulo the prime, not carried. Negative limbs are fine.
-    fn reduce<S: Simd>(t: S, wide: [S::Vector; 10]) -> [S::Vector; 5];
+    fn reduce<S: Simd52>(t: S, wide: [S::Vector; 10]) -> [S::Vector; 5];
 }
 
 /// A carried residue.
 #[derive(Clone, Copy)]
-pub(crate) struct Fe<S: Simd, M>([S::Vector; 5], PhantomData<M>);
+pub(crate) struct Fe<S: Simd52, M>([S::Vector; 5], PhantomData<M>);
 
 /// An uncarried residue.
 #[derive(Clone, Copy)]
-pub(crate) struct Loose<S: Simd, M>([S::Vector; 5], PhantomData<M>);
+pub(crate) struct Loose<S: Simd52, M>([S::Vector; 5], PhantomData<M>);
 
 /// A double-width integer to be reduced.
 #[derive(Clone, Copy)]
-pub(crate) struct Wide<S: Simd, M>([S::Vector; 10], PhantomData<M>);
+pub(crate) struct Wide<S: Simd52, M>([S::Vector; 10], PhantomData<M>);
 
 /// Carries from limb to limb, signs included; the top limb keeps what is left.
 #[inline(always)]
-fn carry<S: Simd>(t: S, mut a: [S::Vector; 5]) -> [S::Vector; 5] {
+fn carry<S: Simd52>(t: S, mut a: [S::Vector; 5]) -> [S::Vector; 5] {
     let mask = t.splat(MASK52);
     for i in 0..4 {
         a[i + 1] = a[i + 1] + a[i].sar::<52>();
@@ -55,7 +55,7 @@ fn carry<S: Simd>(t: S, mut a: [S::Vector; 5]) -> [S::Vector; 5] {
     a
 }
 
-impl<S: Simd, M: Prime> Fe<S, M> {
+impl<S: Simd52, M: Prime> Fe<S, M> {
     #[inline(always)]
     pub(crate) fn constant(t: S, limbs: [u64; 5]) -> Self {
         let mut result = [t.zero(); 5];
@@ -224,7 +224,7 @@ impl<S: Simd, M: Prime> Fe<S, M> {
     }
 }
 
-impl<S: Simd, M: Prime> Wide<S, M> {
+impl<S: Simd52, M: Prime> Wide<S, M> {
     #[inline(always)]
     pub(crate) fn reduce(self, t: S) -> Loose<S, M> {
         Loose(M::reduce(t, self.0), PhantomData)
@@ -249,7 +249,7 @@ impl<S: Simd, M: Prime> Wide<S, M> {
     }
 }
 
-impl<S: Simd, M: Prime> Loose<S, M> {
+impl<S: Simd52, M: Prime> Loose<S, M> {
     #[inline(always)]
     pub(crate) fn zero(t: S) -> Self {
         Self([t.zero(); 5], PhantomData)
@@ -325,7 +325,7 @@ impl Prime for P {
         [0xf_d000_0000_a000, 0xf_ffff_f7ff_ffff, 0xf_ffcf_ffff_fedf, 0x1_0000_0005_ffff, 0x1_8000_0000];
 
     #[inline(always)]
-    fn reduce<S: Simd>(t: S, mut c: [S::Vector; 10]) -> [S::Vector; 5] {
+    fn reduce<S: Simd52>(t: S, mut c: [S::Vector; 10]) -> [S::Vector; 5] {
         let (p1, p3, p4) = (t.splat(1 << 44), t.splat(1 << 36), t.splat(0xffff_ffff_0000));
         for i in 0..5 {
             // The lowest limb of p is −1 mod 2^52, so q is column i itself, of which IFMA reads 52 bits.
@@ -342,7 +342,7 @@ impl Prime for P {
     }
 }
 
-impl<S: Simd> Loose<S, P> {
+impl<S: Simd52> Loose<S, P> {
     /// Carries and takes multiples of p off: below 1.01p for a value of 0 to 15p.
     #[inline(always)]
     pub(crate) fn fold(self, t: S) -> Fe<S, P> {
@@ -372,7 +372,7 @@ impl Prime for N {
         [0x9_617f_757e_3b0d, 0x7_3e9f_d267_76fc, 0xe_93f2_6238_f08c, 0x4_d513_b924_6ba5, 0xa54e_7b43_7be6];
 
     #[inline(always)]
-    fn reduce<S: Simd>(t: S, mut c: [S::Vector; 10]) -> [S::Vector; 5] {
+    fn reduce<S: Simd52>(t: S, mut c: [S::Vector; 10]) -> [S::Vector; 5] {
         /// −n⁻¹ mod 2^52.
         const MINUS_INVERSE: u64 = 0x1_c8aa_ee00_bc4f;
         for i in 0..5 {
@@ -388,7 +388,7 @@ impl Prime for N {
     }
 }
 
-impl<S: Simd, M: Prime> Invert<S> for Fe<S, M> {
+impl<S: Simd52, M: Prime> Invert<S> for Fe<S, M> {
     #[inline(always)]
     fn one(t: S) -> Self {
         Self::constant(t, M::R)

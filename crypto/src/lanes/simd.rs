@@ -68,10 +68,6 @@ pub(crate) trait Vector:
 {
     type Mask;
 
-    /// `self` plus the low 52 bits of the product of the low 52 bits of `a` and `b`.
-    fn madd_lo(self, a: Self, b: Self) -> Self;
-    /// `self` plus the high 52 bits of the product of the low 52 bits of `a` and `b`.
-    fn madd_hi(self, a: Self, b: Self) -> Self;
     /// Logical shift right.
     fn shr<const N: u32>(self) -> Self;
     /// Arithmetic shift right.
@@ -92,4 +88,16 @@ pub(crate) trait Vector:
     fn read_whole(&self) -> Self;
     /// Lane i takes lane i + N, of this register's lanes.
     fn rotate<const N: i32>(self) -> Self;
+}
+
+/// An instruction set with IFMA.
+pub(crate) trait Simd52: Simd<Vector: Vector52> {}
+impl<S: Simd<Vector: Vector52>> Simd52 for S {}
+
+/// A register that IFMA can multiply.
+pub(crate) trait Vector52: Vector {
+    /// `self` plus the low 52 bits of the product of the low 52 bits of `a` and `b`.
+    fn madd_lo(self, a: Self, b: Self) -> Self;
+    /// `self` plus the high 52 bits of the product of the low 52 bits of `a` and `b`.
+    fn madd_hi(self, a: Self, b: Self) -> Self;
 }

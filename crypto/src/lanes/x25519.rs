@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! X25519 (RFC 7748), eight lanes: key generation on the Edwards comb, agreement on the Montgomery ladder.
 
-use super::field25519::{Fe, Product};
+use super::field25519::{Curve25519, Field, Loose as _, Product as _, from_words, to_words};
 use super::invert::invert_all;
 use super::recode::{Digit, odd};
-use super::simd::{Simd, Vector as _};
+use super::simd::Vector as _;
 use super::vector::{Block, Mask};
 use super::{VECTORS, wipe};
 use crate::x25519::table::{ENTRIES, TABLE, WINDOW, WINDOWS};
+
+type Fe<S> = <S as Curve25519>::Field;
+type Product<S> = <Fe<S> as Field<S>>::Product;
 
 /// Eight key pairs to make. Integers are little-endian words, one lane per item.
 #[derive(Clone, Copy)]
@@ -32,7 +35,7 @@ pub(crate) struct Agree {
 }
 
 /// Fractions of one pass, first those of [`Generate`], then those of [`Agree`].
-pub(crate) struct Scratch<S: Simd, const PARTS: usize> {
+pub(crate) struct Scratch<S: Curve25519, const PARTS: usize> {
     numerators: [[Fe<S>; PARTS]; 2 * VECTORS],
     denominators: [[Fe<S>; PARTS]; 2 * VECTORS],
     products: [[Fe<S>; PARTS]; 2 * VECTORS],
@@ -40,7 +43,7 @@ pub(crate) struct Scratch<S: Simd, const PARTS: usize> {
 
 /// Computes up to [`VECTORS`] vectors of each kind with one inversion for all.
 #[inline(always)]
-pub(crate) fn run<S: Simd, const PARTS: usize>(
+pub(crate) fn run<S: Curve25519, const PARTS: usize>(
     t: S,
     generate: &mut [Generate],
     agree: &mut [Agree],
@@ -68,7 +71,7 @@ pub(crate) fn run<S: Simd, const PARTS: usize>(
     for (i, item) in generate.iter_mut().enumerate().take(VECTORS) {
         for part in 0..PARTS {
             let t = t.part(part);
-            numerators[i][part].mul(t, denominators[i][part]).carry(t).to_words(t, &mut item.public);
+            to_words(t, numerators[i][part].times(t, denominators[i][part]).carry(t), &mut item.public);
         }
     }
     for (i, item) in agree.iter_mut().enumerate().take(VECTORS) {
@@ -76,8 +79,7 @@ pub(crate) fn run<S: Simd, const PARTS: usize>(
         item.low_order = zeros[i];
         for part in 0..PARTS {
             let t = t.part(part);
-            let shared = numerators[i][part].mul(t, denominators[i][part]).carry(t);
-            shared.to_words(t, &mut item.shared);
+            to_words(t, numerators[i][part].times(t, denominators[i][part]).carry(t), &mut item.shared);
             let [a, b, c, d] = &item.shared;
             let all_zero = (t.load(&a.0) | t.load(&b.0) | t.load(&c.0) | t.load(&d.0)).is_zero();
             item.low_order = item.low_order | t.bits(all_zero);
@@ -90,7 +92,7 @@ pub(crate) fn run<S: Simd, const PARTS: usize>(
 
 /// decodeScalar25519 (RFC 7748 §5).
 #[inline(always)]
-fn clamped<S: Simd>(t: S, private: &[Block; 4]) -> [S::Vector; 4] {
+fn clamped<S: Curve25519>(t: S, private: &[Block; 4]) -> [S::Vector; 4] {
     let [a, b, c, d] = private;
     [
         t.load(&a.0) & t.splat(!7),
@@ -102,17 +104,17 @@ fn clamped<S: Simd>(t: S, private: &[Block; 4]) -> [S::Vector; 4] {
 
 /// A u-coordinate X/Z.
 #[derive(Clone, Copy)]
-struct Point<S: Simd> {
+struct Point<S: Curve25519> {
     x: Product<S>,
     z: Product<S>,
 }
 
 /// The u-coordinate of scalar·(point of coordinate `peer`) as a fraction.
 #[inline(always)]
-fn multiply<S: Simd>(t: S, private: &[Block; 4], peer: &[Block; 4]) -> (Fe<S>, Fe<S>) {
+fn multiply<S: Curve25519>(t: S, private: &[Block; 4], peer: &[Block; 4]) -> (Fe<S>, Fe<S>) {
     let scalar = clamped(t, private);
-    let u = Fe::from_words(t, peer);
-    let start = Point { x: u.into(), z: Fe::small(t, 1).into() };
+    let u = from_words::<S, Fe<S>>(t, peer);
+    let start = Point { x: u.into(), z: Fe::<S>::small(t, 1).into() };
     // Bit 254 is always set: q is twice the point, r once; so far q is the higher of the two.
     let (mut q, mut r) = (double(t, sum(t, start), difference(t, start)), start);
     let mut before = t.all();
@@ -121,11 +123,11 @@ fn multiply<S: Simd>(t: S, private: &[Block; 4], peer: &[Block; 4]) -> (Fe<S>, F
         let swap = bit ^ before;
         before = bit;
         let (a, b, c, d) = (sum(t, q), difference(t, q), sum(t, r), difference(t, r));
-        let (da, cb) = (d.mul(t, a), c.mul(t, b));
+        let (da, cb) = (d.times(t, a), c.times(t, b));
         // The sum is the same for either order, so only the doubled point is selected.
         q = double(t, a.select(swap, c), b.select(swap, d));
         let (g, h) = (da.plus(cb).carry(t), da.minus(t, cb).carry(t));
-        r = Point { x: g.square(t), z: u.mul(t, h.square(t).carry(t)) };
+        r = Point { x: g.squared(t), z: u.times(t, h.squared(t).carry(t)) };
     }
     let mut point = Point { x: q.x.select(before, r.x), z: q.z.select(before, r.z) };
     // The last three bits are zero.
@@ -136,24 +138,24 @@ fn multiply<S: Simd>(t: S, private: &[Block; 4], peer: &[Block; 4]) -> (Fe<S>, F
 }
 
 #[inline(always)]
-fn sum<S: Simd>(t: S, point: Point<S>) -> Fe<S> {
+fn sum<S: Curve25519>(t: S, point: Point<S>) -> Fe<S> {
     point.x.plus(point.z).carry(t)
 }
 
 #[inline(always)]
-fn difference<S: Simd>(t: S, point: Point<S>) -> Fe<S> {
+fn difference<S: Curve25519>(t: S, point: Point<S>) -> Fe<S> {
     point.x.minus(t, point.z).carry(t)
 }
 
 /// 2·(X : Z) from X + Z and X − Z.
 #[inline(always)]
-fn double<S: Simd>(t: S, sum: Fe<S>, difference: Fe<S>) -> Point<S> {
+fn double<S: Curve25519>(t: S, sum: Fe<S>, difference: Fe<S>) -> Point<S> {
     /// (a + 2)/4 for the curve's a = 486662.
     const A24: u64 = 121_666;
-    let (aa, bb) = (sum.square(t), difference.square(t));
+    let (aa, bb) = (sum.squared(t), difference.squared(t));
     let e = aa.minus(t, bb).carry(t);
     let f = bb.plus_small_multiple(t, A24, e).carry(t);
-    Point { x: aa.carry(t).mul(t, bb.carry(t)), z: e.mul(t, f) }
+    Point { x: aa.carry(t).times(t, bb.carry(t)), z: e.times(t, f) }
 }
 
 /// The order of the prime subgroup, L = 2^252 + 27742317777372353535851937790883648493.
@@ -164,32 +166,32 @@ const ORDER: [u64; 4] = [0x5812_631a_5cf5_d3ed, 0x14de_f9de_a2f7_9cd6, 0, 0x1000
 /// Extended twisted Edwards coordinates (Hisil, Wong, Carter, Dawson, ASIACRYPT 2008); the addition
 /// is complete.
 #[inline(always)]
-fn multiply_base<S: Simd>(t: S, private: &[Block; 4]) -> (Fe<S>, Fe<S>) {
+fn multiply_base<S: Curve25519>(t: S, private: &[Block; 4]) -> (Fe<S>, Fe<S>) {
     let scalar = odd_eighth(t, clamped(t, private));
 
     let first = base_multiple(t, 0, scalar);
     // Scaled by 2: X = 2x·2, Y = 2y·2, Z = 4, T = 2x·2y.
     let (x, y) = (
-        Product::from(first.sum).minus(t, first.difference.into()).carry(t),
-        Product::from(first.sum).plus(first.difference.into()).carry(t),
+        Product::<S>::from(first.sum).minus(t, first.difference.into()).carry(t),
+        Product::<S>::from(first.sum).plus(first.difference.into()).carry(t),
     );
-    let two = Fe::small(t, 2);
-    let (mut px, mut py, mut pz) = (x.mul(t, two), y.mul(t, two), Product::from(Fe::small(t, 4)));
-    let mut pt = x.mul(t, y).carry(t);
+    let two = Fe::<S>::small(t, 2);
+    let (mut px, mut py, mut pz) = (x.times(t, two), y.times(t, two), Product::<S>::from(Fe::<S>::small(t, 4)));
+    let mut pt = x.times(t, y).carry(t);
 
     for window in 1..WINDOWS {
         let entry = base_multiple(t, window, scalar);
-        let a = py.minus(t, px).carry(t).mul(t, entry.difference);
-        let b = py.plus(px).carry(t).mul(t, entry.sum);
-        let c = pt.mul(t, entry.product);
+        let a = py.minus(t, px).carry(t).times(t, entry.difference);
+        let b = py.plus(px).carry(t).times(t, entry.sum);
+        let c = pt.times(t, entry.product);
         let (e, h) = (b.minus(t, a).carry(t), b.plus(a).carry(t));
         let d = pz.plus(pz);
         let (minus, plus) = (d.minus(t, c), d.plus(c));
         // The entry's product has its sign here: F = D ∓ C, G = D ± C.
         let f = minus.select(entry.negative, plus).carry(t);
         let g = plus.select(entry.negative, minus).carry(t);
-        (px, py, pz) = (e.mul(t, f), g.mul(t, h), f.mul(t, g));
-        pt = e.mul(t, h).carry(t);
+        (px, py, pz) = (e.times(t, f), g.times(t, h), f.times(t, g));
+        pt = e.times(t, h).carry(t);
     }
     // u = (1 + y)/(1 − y)
     (pz.plus(py).carry(t), pz.minus(t, py).carry(t))
@@ -198,7 +200,7 @@ fn multiply_base<S: Simd>(t: S, private: &[Block; 4]) -> (Fe<S>, Fe<S>) {
 /// A clamped scalar divided by 8, m, or L − m where m is even: the negative point has the same u.
 /// A fifth word of zeros follows.
 #[inline(always)]
-fn odd_eighth<S: Simd>(t: S, scalar: [S::Vector; 4]) -> [S::Vector; 5] {
+fn odd_eighth<S: Curve25519>(t: S, scalar: [S::Vector; 4]) -> [S::Vector; 5] {
     let m = [
         scalar[0].shr::<3>() | scalar[1].shl::<61>(),
         scalar[1].shr::<3>() | scalar[2].shl::<61>(),
@@ -209,7 +211,7 @@ fn odd_eighth<S: Simd>(t: S, scalar: [S::Vector; 4]) -> [S::Vector; 5] {
 }
 
 /// An entry of the table, with the signs of x applied but to the product.
-struct Entry<S: Simd> {
+struct Entry<S: Curve25519> {
     /// y + x
     sum: Fe<S>,
     /// y − x
@@ -222,7 +224,7 @@ struct Entry<S: Simd> {
 
 /// digit·2^(6·window)·8·B
 #[inline(always)]
-fn base_multiple<S: Simd>(t: S, window: usize, scalar: [S::Vector; 5]) -> Entry<S> {
+fn base_multiple<S: Curve25519>(t: S, window: usize, scalar: [S::Vector; 5]) -> Entry<S> {
     let digit = Digit::new::<WINDOW>(t, scalar, window, window == WINDOWS - 1);
     let table = &TABLE[window];
     let zero = t.zero();
@@ -235,9 +237,9 @@ fn base_multiple<S: Simd>(t: S, window: usize, scalar: [S::Vector; 5]) -> Entry<
         product[i] = digit.lookup::<ENTRIES>(t, &table[10 + i]);
     }
     Entry {
-        sum: Fe::from_limbs(sum),
-        difference: Fe::from_limbs(difference),
-        product: Fe::from_limbs(product),
+        sum: Fe::<S>::from_limbs(t, sum),
+        difference: Fe::<S>::from_limbs(t, difference),
+        product: Fe::<S>::from_limbs(t, product),
         negative: digit.negative,
     }
 }

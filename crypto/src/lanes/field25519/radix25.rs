@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Ten limbs of 26 and 25 bits in turn, for multiplications of 32 bits (AVX2).
+//!
+//! Limb 2 i has weight 2^(51 i), limb 2 i + 1 weight 2^(51 i + 26): a pair is a limb of 51 bits. Bounds, by type, so that
+//! no sum overflows 64 bits and no factor, nor 19 times it, exceeds the 32 bits that are multiplied:
+//! - [`Fe`], carried: even limbs < 2^26 + 2^13, odd limbs < 2^25 + 2^17.
+//! - [`Product`]: even columns < 2^59.1, odd ones < 2^58.4. The largest is column 0 of a multiplication: a product of
+//!   even limbs < 2^52.1, and 19 times four such and five doubled products of odd limbs < 2^50.1.
+//! - [`Loose`], a sum or difference of few products: columns < 2^62.
+//!
+//! Products are written in assembly. Ten columns and what is multiplied just fit sixteen registers, but the compiler
+//! orders the products so that columns go to memory and back, and then they take twice as long.
+
+use core::arch::asm;
+use core::arch::x86_64::__m256i;
+use core::mem::MaybeUninit;
+
+use crate::lanes::Plain;
+use crate::lanes::avx::{Half, Mask, V, Without};
+use crate::lanes::simd::{Simd as _, Vector as _};
+
+type Token = Half<Without>;
+type Limbs = [V<Without>; 10];
+
+/// Carried limbs: a factor.
+#[derive(Clone, Copy)]
+pub(crate) struct Fe(Limbs);
+
+// SAFETY: integers.
+unsafe impl Plain for Fe {}
+
+/// The uncarried outcome of one multiplication.
+#[derive(Clone, Copy)]
+pub(crate) struct Product(Limbs);
+
+/// An uncarried sum or difference.
+#[derive(Clone, Copy)]
+pub(crate) struct Loose(Limbs);
+
+const MASK26: u64 = (1 << 26) - 1;
+const MASK25: u64 = (1 << 25) - 1;
+
+/// Two chains of carries, half a turn apart.
+#[inline(always)]
+fn carry(t: Token, mut a: Limbs) -> Fe {
+    let (even, odd) = (t.splat(MASK26), t.splat(MASK25));
+    for i in [0, 5, 1, 6, 2, 7, 3, 8, 4, 9, 5, 0] {
+        let over = if i % 2 == 0 { a[i].shr::<26>() } else { a[i].shr::<25>() };
+        a[i] = a[i] & if i % 2 == 0 { even } else { odd };
+        // 2^255 = 19: what leaves the top limb comes back 19-fold.
+        a[(i + 1) % 10] = a[(i + 1) % 10] + if i == 9 { t.times19(over) } else { over };
+    }
+    Fe(a)
+}
+
+#[inline(always)]
+fn add(mut a: Limbs, b: Limbs) -> Limbs {
+    for i in 0..10 {
+        a[i] = a[i] + b[i];
+    }
+    a
+}
+
+/// `a − b` plus 2^35·p, whose limbs (about 2^61 and 2^60) exceed every column of a product.
+#[inline(always)]
+fn sub(t: Token, mut a: Limbs, b: Limbs) -> Limbs {
+    for i in 0..10 {
+        let limb = if i == 0 { MASK26 - 18 } else { MASK26 >> (i % 2) };
+        a[i] = a[i] + t.splat(limb << 35) - b[i];
+    }
+    a
+}
+
+#[inline(always)]
+fn select(mut a: Limbs, mask: Mask, other: Limbs) -> Limbs {
+    for i in 0..10 {
+        a[i] = a[i].select(mask, other[i]);
+    }
+    a
+}
+
+/// The columns of f·g, of `factors` f and a `table` of 19 g, then g.
+///
+/// Column k of row i is f_i times g_(k − i), or 19 times g_(k − i + 10), and either lies i limbs before where row 0
+/// finds its own. Where i and k − i are odd, weights multiply to twice the column's.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn columns(factors: &Limbs, table: &[V<Without>; 20]) -> Limbs {
+    macro_rules! even_row {
+        () => {
+            row!("ymm10", "ymm10")
+        };
+    }
+    macro_rules! odd_row {
+        () => {
+            concat!("vpaddq ymm11, ymm10, ymm10\n", row!("ymm11", "ymm10"))
+        };
+    }
+    macro_rules! row {
+        ($even:literal, $odd:literal) => {
+            concat!(
+                term!(0, $even), term!(1, $odd), term!(2, $even), term!(3, $odd), term!(4, $even),
+                term!(5, $odd), term!(6, $even), term!(7, $odd), term!(8, $even), term!(9, $odd)
+            )
+        };
+    }
+    macro_rules! term {
+        ($column:literal, $factor:literal) => {
+            concat!(
+                "vpmuludq ymm12, ", $factor, ", [{g} + 32*", $column, "]\n",
+                "vpaddq ymm", $column, ", ymm", $column, ", ymm12\n"
+            )
+        };
+    }
+    let mut c = [const { MaybeUninit::<__m256i>::uninit() }; 10];
+    // SAFETY: compiled for AVX2. Rows read f_0 to f_9, and ten limbs of the table from its tenth to its first.
+    unsafe {
+        asm!(
+            "vmovdqa ymm10, [{f}]",
+            "vpmuludq ymm0, ymm10, [{g}]",
+            "vpmuludq ymm1, ymm10, [{g} + 32]",
+            "vpmuludq ymm2, ymm10, [{g} + 64]",
+            "vpmuludq ymm3, ymm10, [{g} + 96]",
+            "vpmuludq ymm4, ymm10, [{g} + 128]",
+            "vpmuludq ymm5, ymm10, [{g} + 160]",
+            "vpmuludq ymm6, ymm10, [{g} + 192]",
+            "vpmuludq ymm7, ymm10, [{g} + 224]",
+            "vpmuludq ymm8, ymm10, [{g} + 256]",
+            "vpmuludq ymm9, ymm10, [{g} + 288]",
+            "2:",
+            "vmovdqa ymm10, [{f} + 32]",
+            "sub {g}, 32",
+            odd_row!(),
+            "cmp {g}, {last}",
+            "je 3f",
+            "vmovdqa ymm10, [{f} + 64]",
+            "add {f}, 64",
+            "sub {g}, 32",
+            even_row!(),
+            "jmp 2b",
+            "3:",
+            f = inout(reg) factors.as_ptr() => _,
+            g = inout(reg) table[10..].as_ptr() => _,
+            last = in(reg) table[1..].as_ptr(),
+            out("ymm0") c[0], out("ymm1") c[1], out("ymm2") c[2], out("ymm3") c[3], out("ymm4") c[4],
+            out("ymm5") c[5], out("ymm6") c[6], out("ymm7") c[7], out("ymm8") c[8], out("ymm9") c[9],
+            out("ymm10") _, out("ymm11") _, out("ymm12") _,
+            options(readonly, nostack),
+        );
+        core::mem::transmute(c)
+    }
+}
+
+/// The columns of f²: products of different limbs count twice, of odd ones once more. `wrapped` are 19 f_5 to 19 f_9.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn columns_of_square(factors: &Limbs, wrapped: &[V<Without>; 5]) -> Limbs {
+    // Limb i in ymm10, twice that in ymm11, and after `four` four times.
+    macro_rules! limb {
+        ($i:literal) => {
+            concat!("vmovdqa ymm10, [{f} + 32*", $i, "]\n", "vpaddq ymm11, ymm10, ymm10\n")
+        };
+    }
+    macro_rules! four {
+        () => {
+            "vpaddq ymm11, ymm11, ymm11\n"
+        };
+    }
+    macro_rules! terms {
+        ($factor:literal: $($j:literal => $column:literal),+) => {
+            concat!($(
+                "vpmuludq ymm12, ", $factor, ", [{f} + 32*", $j, "]\n",
+                "vpaddq ymm", $column, ", ymm", $column, ", ymm12\n"
+            ),+)
+        };
+    }
+    macro_rules! wrapped {
+        ($factor:literal: $($j:literal => $column:literal),+) => {
+            concat!($(
+                "vpmuludq ymm12, ", $factor, ", [{w} + 32*(", $j, " - 5)]\n",
+                "vpaddq ymm", $column, ", ymm", $column, ", ymm12\n"
+            ),+)
+        };
+    }
+    let mut c = [const { MaybeUninit::<__m256i>::uninit() }; 10];
+    // SAFETY: compiled for AVX2. What is read are the ten and the five limbs.
+    unsafe {
+        asm!(
+            limb!(0),
+            "vpmuludq ymm0, ymm10, ymm10",
+            "vpmuludq ymm1, ymm11, [{f} + 32]",
+            "vpmuludq ymm2, ymm11, [{f} + 64]",
+            "vpmuludq ymm3, ymm11, [{f} + 96]",
+            "vpmuludq ymm4, ymm11, [{f} + 128]",
+            "vpmuludq ymm5, ymm11, [{f} + 160]",
+            "vpmuludq ymm6, ymm11, [{f} + 192]",
+            "vpmuludq ymm7, ymm11, [{f} + 224]",
+            "vpmuludq ymm8, ymm11, [{f} + 256]",
+            "vpmuludq ymm9, ymm11, [{f} + 288]",
+            limb!(1),
+            terms!("ymm11": 1 => 2, 2 => 3, 4 => 5, 6 => 7, 8 => 9),
+            four!(),
+            terms!("ymm11": 3 => 4, 5 => 6, 7 => 8),
+            wrapped!("ymm11": 9 => 0),
+            limb!(2),
+            terms!("ymm10": 2 => 4),
+            terms!("ymm11": 3 => 5, 4 => 6, 5 => 7, 6 => 8, 7 => 9),
+            wrapped!("ymm11": 8 => 0, 9 => 1),
+            limb!(3),
+            terms!("ymm11": 3 => 6, 4 => 7, 6 => 9),
+            wrapped!("ymm11": 8 => 1),
+            four!(),
+            terms!("ymm11": 5 => 8),
+            wrapped!("ymm11": 7 => 0, 9 => 2),
+            limb!(4),
+            terms!("ymm10": 4 => 8),
+            terms!("ymm11": 5 => 9),
+            wrapped!("ymm11": 6 => 0, 7 => 1, 8 => 2, 9 => 3),
+            limb!(5),
+            wrapped!("ymm11": 5 => 0, 6 => 1, 8 => 3),
+            four!(),
+            wrapped!("ymm11": 7 => 2, 9 => 4),
+            limb!(6),
+            wrapped!("ymm10": 6 => 2),
+            wrapped!("ymm11": 7 => 3, 8 => 4, 9 => 5),
+            limb!(7),
+            wrapped!("ymm11": 7 => 4, 8 => 5),
+            four!(),
+            wrapped!("ymm11": 9 => 6),
+            limb!(8),
+            wrapped!("ymm10": 8 => 6),
+            wrapped!("ymm11": 9 => 7),
+            limb!(9),
+            wrapped!("ymm11": 9 => 8),
+            f = in(reg) factors.as_ptr(),
+            w = in(reg) wrapped.as_ptr(),
+            out("ymm0") c[0], out("ymm1") c[1], out("ymm2") c[2], out("ymm3") c[3], out("ymm4") c[4],
+            out("ymm5") c[5], out("ymm6") c[6], out("ymm7") c[7], out("ymm8") c[8], out("ymm9") c[9],
+            out("ymm10") _, out("ymm11") _, out("ymm12") _,
+            options(pure, readonly, nostack, preserves_flags),
+        );
+        core::mem::transmute(c)
+    }
+}
+
+impl super::Field<Token> for Fe {
+    type Product = Product;
+
+    #[inline(always)]
+    fn small(t: Token, value: u64) -> Self {
+        let mut limbs = [t.zero(); 10];
+        limbs[0] = t.splat(value);
+        Self(limbs)
+    }
+
+    #[inline(always)]
+    fn from_limbs(t: Token, limbs: [V<Without>; 5]) -> Self {
+        let mut result = [t.zero(); 10];
+        for i in 0..5 {
+            result[2 * i] = limbs[i] & t.splat(MASK26);
+            result[2 * i + 1] = limbs[i].shr::<26>();
+        }
+        Self(result)
+    }
+
+    #[inline(always)]
+    fn to_limbs(self, t: Token) -> [V<Without>; 5] {
+        let mut result = [t.zero(); 5];
+        for i in 0..5 {
+            result[i] = self.0[2 * i] + self.0[2 * i + 1].shl::<26>();
+        }
+        result
+    }
+
+    #[inline(always)]
+    fn times(self, t: Token, other: Self) -> Product {
+        let mut table = [t.zero(); 20];
+        for i in 0..10 {
+            table[i] = other.0[i].mul32(t.splat(19));
+            table[10 + i] = other.0[i];
+        }
+        // SAFETY: the token proves AVX2.
+        Product(unsafe { columns(&self.0, &table) })
+    }
+
+    #[inline(always)]
+    fn squared(self, t: Token) -> Product {
+        let mut wrapped = [t.zero(); 5];
+        for i in 0..5 {
+            wrapped[i] = self.0[5 + i].mul32(t.splat(19));
+        }
+        // SAFETY: the token proves AVX2.
+        Product(unsafe { columns_of_square(&self.0, &wrapped) })
+    }
+
+    #[inline(always)]
+    fn select(self, mask: Mask, other: Self) -> Self {
+        Self(select(self.0, mask, other.0))
+    }
+
+    #[inline(always)]
+    fn rotate<const N: i32>(mut self) -> Self {
+        for limb in &mut self.0 {
+            *limb = limb.rotate::<N>();
+        }
+        self
+    }
+}
+
+impl From<Fe> for Product {
+    #[inline(always)]
+    fn from(carried: Fe) -> Self {
+        Self(carried.0)
+    }
+}
+
+impl super::Product<Token> for Product {
+    type Carried = Fe;
+    type Loose = Loose;
+
+    #[inline(always)]
+    fn carry(self, t: Token) -> Fe {
+        carry(t, self.0)
+    }
+
+    #[inline(always)]
+    fn plus(self, other: Self) -> Loose {
+        Loose(add(self.0, other.0))
+    }
+
+    #[inline(always)]
+    fn minus(self, t: Token, other: Self) -> Loose {
+        Loose(sub(t, self.0, other.0))
+    }
+
+    #[inline(always)]
+    fn plus_small_multiple(mut self, t: Token, factor: u64, other: Fe) -> Loose {
+        for i in 0..10 {
+            self.0[i] = self.0[i] + other.0[i].mul32(t.splat(factor));
+        }
+        Loose(self.0)
+    }
+
+    #[inline(always)]
+    fn select(self, mask: Mask, other: Self) -> Self {
+        Self(select(self.0, mask, other.0))
+    }
+}
+
+impl super::Loose<Token> for Loose {
+    type Carried = Fe;
+    type Product = Product;
+
+    #[inline(always)]
+    fn carry(self, t: Token) -> Fe {
+        carry(t, self.0)
+    }
+
+    #[inline(always)]
+    fn plus(self, other: Product) -> Self {
+        Self(add(self.0, other.0))
+    }
+
+    #[inline(always)]
+    fn minus(self, t: Token, other: Product) -> Self {
+        Self(sub(t, self.0, other.0))
+    }
+
+    #[inline(always)]
+    fn select(self, mask: Mask, other: Self) -> Self {
+        Self(select(self.0, mask, other.0))
+    }
+}
