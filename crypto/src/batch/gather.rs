@@ -91,16 +91,27 @@ impl Kind {
             (Self::Rsa3072Sign, Cpu::Ifma(_)) => Some(5),
             (Self::Rsa4096Sign, Cpu::Ifma(_)) => Some(6),
             (Self::Rsa2048Sign | Self::Rsa3072Sign | Self::Rsa4096Sign, _) => None,
-            (Self::X25519Respond | Self::X25519Generate | Self::X25519Agree, Cpu::Avx2(_)) => Some(5),
+            (Self::X25519Respond | Self::X25519Generate | Self::X25519Agree, _) => Some(2),
             (_, Cpu::Avx2(_)) => None,
             (Self::P256Respond | Self::P256Agree | Self::EcdsaSign, Cpu::AvxIfma(_)) => Some(3),
             _ => Some(2),
         }
     }
 
-    /// How many of `count` items to give to the lanes: all, or all that fill vectors.
+    /// Lanes that are computed for one item: a vector's, or a part's of it.
+    const fn lanes(self, cpu: Cpu) -> usize {
+        match (self, cpu) {
+            (
+                Self::X25519Respond | Self::X25519Generate | Self::X25519Agree,
+                Cpu::Avx2(_) | Cpu::AvxIfma(_),
+            ) => LANES / 2,
+            _ => LANES,
+        }
+    }
+
+    /// How many of `count` items to give to the lanes: all, or all that fill their lanes.
     const fn share_of_lanes(self, count: usize, cpu: Cpu) -> usize {
-        let rest = count % LANES;
+        let rest = count % self.lanes(cpu);
         match self.break_even(cpu) {
             None => 0,
             Some(least) if rest < least => count - rest,

@@ -77,11 +77,12 @@ impl X25519 {
         items: &mut [Item<'_>],
         mlkem: (Token, &mut MlKem),
     ) {
+        let (generated, agreed) = (self.generated, self.agreed);
         let generate = &mut self.generate[..self.generated.div_ceil(LANES)];
         let agree = &mut self.agree[..self.agreed.div_ceil(LANES)];
         t.compiled(
             #[inline(always)]
-            || run(t, generate, agree, scratch),
+            || run(t, (generate, generated), (agree, agreed), scratch),
         );
 
         let public = |index: usize| limbs::to_le_bytes(&get(&generate[index / LANES].public, index % LANES));

@@ -34,7 +34,11 @@ pub(crate) struct Scratch<S: Simd52, const PARTS: usize> {
 
 /// Completes up to [`VECTORS`] vectors whose nonces' points are known, with one inversion for all.
 #[inline(always)]
-pub(crate) fn finish<S: Simd52, const PARTS: usize>(t: S, sign: &mut [Sign], scratch: &mut Scratch<S, PARTS>) {
+pub(crate) fn finish<S: Simd52, const PARTS: usize>(
+    t: S,
+    sign: &mut [Sign],
+    scratch: &mut Scratch<S, PARTS>,
+) {
     const { assert!(PARTS == S::PARTS) };
     let count = sign.len().min(VECTORS);
     if count == 0 {

@@ -9,9 +9,9 @@ pub(crate) mod radix51;
 
 use super::LANES;
 use super::Plain;
-use super::avx::{Half, Without};
 #[cfg(feature = "std")]
 use super::avx::{Evex, Vex};
+use super::avx::{Half, Without};
 use super::invert::Invert;
 use super::simd::{Simd, Simd52, Vector as _};
 use super::vector::{Block, MASK51};

@@ -6,7 +6,7 @@ use super::invert::invert_all;
 use super::recode::{Digit, odd};
 use super::simd::Vector as _;
 use super::vector::{Block, Mask};
-use super::{VECTORS, wipe};
+use super::{LANES, VECTORS, wipe};
 use crate::x25519::table::{ENTRIES, TABLE, WINDOW, WINDOWS};
 
 type Fe<S> = <S as Curve25519>::Field;
@@ -41,15 +41,18 @@ pub(crate) struct Scratch<S: Curve25519, const PARTS: usize> {
     products: [[Fe<S>; PARTS]; 2 * VECTORS],
 }
 
-/// Computes up to [`VECTORS`] vectors of each kind with one inversion for all.
+/// Computes up to [`VECTORS`] vectors of each kind with one inversion for all. Of the last vectors, parts that
+/// begin after the last item are left out.
 #[inline(always)]
 pub(crate) fn run<S: Curve25519, const PARTS: usize>(
     t: S,
-    generate: &mut [Generate],
-    agree: &mut [Agree],
+    (generate, to_generate): (&mut [Generate], usize),
+    (agree, to_agree): (&mut [Agree], usize),
     scratch: &mut Scratch<S, PARTS>,
 ) {
     const { assert!(PARTS == S::PARTS) };
+    let used = |vector: usize, part: usize, items: usize| (vector * PARTS + part) * (LANES / PARTS) < items;
+    let one = Fe::<S>::small(t, 1);
     let generated = generate.len().min(VECTORS);
     let count = generated + agree.len().min(VECTORS);
     if count == 0 {
@@ -58,13 +61,21 @@ pub(crate) fn run<S: Curve25519, const PARTS: usize>(
     let Scratch { numerators, denominators, products } = scratch;
     for (i, item) in generate.iter().enumerate().take(VECTORS) {
         for part in 0..PARTS {
-            (numerators[i][part], denominators[i][part]) = multiply_base(t.part(part), &item.private);
+            (numerators[i][part], denominators[i][part]) = if used(i, part, to_generate) {
+                multiply_base(t.part(part), &item.private)
+            } else {
+                (one, one)
+            };
         }
     }
     for (i, item) in agree.iter().enumerate().take(VECTORS) {
-        let i = generated + i;
+        let place = generated + i;
         for part in 0..PARTS {
-            (numerators[i][part], denominators[i][part]) = multiply(t.part(part), &item.private, &item.peer);
+            (numerators[place][part], denominators[place][part]) = if used(i, part, to_agree) {
+                multiply(t.part(part), &item.private, &item.peer)
+            } else {
+                (one, one)
+            };
         }
     }
     let zeros: [Mask; 2 * VECTORS] = invert_all(t, &mut denominators[..count], &mut products[..count]);
@@ -176,7 +187,8 @@ fn multiply_base<S: Curve25519>(t: S, private: &[Block; 4]) -> (Fe<S>, Fe<S>) {
         Product::<S>::from(first.sum).plus(first.difference.into()).carry(t),
     );
     let two = Fe::<S>::small(t, 2);
-    let (mut px, mut py, mut pz) = (x.times(t, two), y.times(t, two), Product::<S>::from(Fe::<S>::small(t, 4)));
+    let (mut px, mut py, mut pz) =
+        (x.times(t, two), y.times(t, two), Product::<S>::from(Fe::<S>::small(t, 4)));
     let mut pt = x.times(t, y).carry(t);
 
     for window in 1..WINDOWS {

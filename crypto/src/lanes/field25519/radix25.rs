@@ -44,12 +44,31 @@ const MASK25: u64 = (1 << 25) - 1;
 #[inline(always)]
 fn carry(t: Token, mut a: Limbs) -> Fe {
     let (even, odd) = (t.splat(MASK26), t.splat(MASK25));
-    for i in [0, 5, 1, 6, 2, 7, 3, 8, 4, 9, 5, 0] {
-        let over = if i % 2 == 0 { a[i].shr::<26>() } else { a[i].shr::<25>() };
-        a[i] = a[i] & if i % 2 == 0 { even } else { odd };
-        // 2^255 = 19: what leaves the top limb comes back 19-fold.
-        a[(i + 1) % 10] = a[(i + 1) % 10] + if i == 9 { t.times19(over) } else { over };
+    // Not a loop: the compiler would keep it, and the limbs in memory.
+    macro_rules! step {
+        (even $i:literal) => {
+            a[$i + 1] = a[$i + 1] + a[$i].shr::<26>();
+            a[$i] = a[$i] & even;
+        };
+        (odd $i:literal) => {
+            a[$i + 1] = a[$i + 1] + a[$i].shr::<25>();
+            a[$i] = a[$i] & odd;
+        };
     }
+    step!(even 0);
+    step!(odd 5);
+    step!(odd 1);
+    step!(even 6);
+    step!(even 2);
+    step!(odd 7);
+    step!(odd 3);
+    step!(even 8);
+    step!(even 4);
+    // 2^255 = 19: what leaves the top limb comes back 19-fold.
+    a[0] = a[0] + t.times19(a[9].shr::<25>());
+    a[9] = a[9] & odd;
+    step!(odd 5);
+    step!(even 0);
     Fe(a)
 }
 
@@ -99,16 +118,32 @@ fn columns(factors: &Limbs, table: &[V<Without>; 20]) -> Limbs {
     macro_rules! row {
         ($even:literal, $odd:literal) => {
             concat!(
-                term!(0, $even), term!(1, $odd), term!(2, $even), term!(3, $odd), term!(4, $even),
-                term!(5, $odd), term!(6, $even), term!(7, $odd), term!(8, $even), term!(9, $odd)
+                term!(0, $even),
+                term!(1, $odd),
+                term!(2, $even),
+                term!(3, $odd),
+                term!(4, $even),
+                term!(5, $odd),
+                term!(6, $even),
+                term!(7, $odd),
+                term!(8, $even),
+                term!(9, $odd)
             )
         };
     }
     macro_rules! term {
         ($column:literal, $factor:literal) => {
             concat!(
-                "vpmuludq ymm12, ", $factor, ", [{g} + 32*", $column, "]\n",
-                "vpaddq ymm", $column, ", ymm", $column, ", ymm12\n"
+                "vpmuludq ymm12, ",
+                $factor,
+                ", [{g} + 32*",
+                $column,
+                "]\n",
+                "vpaddq ymm",
+                $column,
+                ", ymm",
+                $column,
+                ", ymm12\n"
             )
         };
     }
@@ -369,5 +404,94 @@ impl super::Loose<Token> for Loose {
     #[inline(always)]
     fn select(self, mask: Mask, other: Self) -> Self {
         Self(select(self.0, mask, other.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Field as _, Loose as _, Product as _, to_words};
+    use super::*;
+    use crate::cpu::Avx2;
+    use crate::lanes::vector::Block;
+    use num_bigint::BigUint;
+
+    fn p() -> BigUint {
+        (BigUint::from(1_u8) << 255) - 19_u8
+    }
+
+    /// The integer that limbs stand for.
+    fn integer(limbs: [u64; 10]) -> BigUint {
+        let weighted = limbs.iter().enumerate().map(|(i, limb)| BigUint::from(*limb) << (i * 51).div_ceil(2));
+        weighted.sum()
+    }
+
+    fn element(t: Token, limbs: [u64; 10]) -> Fe {
+        Fe(limbs.map(|limb| t.splat(limb)))
+    }
+
+    /// The first lane, below p.
+    fn value(t: Token, element: Fe) -> BigUint {
+        let mut words = [Block::ZERO; 4];
+        t.compiled(
+            #[inline(always)]
+            || to_words(t, element, &mut words),
+        );
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.0[0].to_le_bytes()).collect();
+        BigUint::from_bytes_le(&bytes)
+    }
+
+    /// Limbs at the ends of their bounds, where a column would overflow first.
+    #[test]
+    fn arithmetic_at_the_bounds() {
+        let Some(t) = Avx2::detect().map(Avx2::lanes) else {
+            eprintln!("skipped: this CPU has no AVX2");
+            return;
+        };
+        let largest =
+            std::array::from_fn(|i| if i % 2 == 0 { (1 << 26) + (1 << 13) } else { (1 << 25) + (1 << 17) });
+        let mut cases: Vec<[u64; 10]> =
+            vec![[0; 10], largest, integer_limbs(&(p() - 1_u8)), integer_limbs(&p())];
+        for i in 0..10 {
+            let mut alone = [0; 10];
+            alone[i] = largest[i];
+            let mut without = largest;
+            without[i] = 0;
+            cases.extend([alone, without]);
+        }
+        for a in &cases {
+            for b in &cases {
+                let (x, y) = (integer(*a), integer(*b));
+                let (product, square, d, q) = t.compiled(
+                    #[inline(always)]
+                    || {
+                        let (a, b) = (element(t, *a), element(t, *b));
+                        let (product, square) = (a.times(t, b), a.squared(t));
+                        let d = product.plus(product).minus(t, square).carry(t);
+                        let q = square.plus_small_multiple(t, (1 << 17) - 1, b).carry(t);
+                        (product.carry(t), square.carry(t), d, q)
+                    },
+                );
+                assert_eq!(value(t, product), &x * &y % p());
+                assert_eq!(value(t, square), &x * &x % p());
+                // Twice the product, less the square.
+                assert_eq!((value(t, d) + &x * &x) % p(), &x * &y * 2_u8 % p());
+                assert_eq!(value(t, q), (&x * &x + &y * ((1_u32 << 17) - 1)) % p());
+                for limbs in [product, square, d, q] {
+                    for (i, limb) in limbs.0.into_iter().enumerate() {
+                        let mut block = Block::ZERO;
+                        t.store(limb, &mut block);
+                        assert!(block.0[0] <= largest[i], "limb {i}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Limbs of an integer of 255 bits.
+    fn integer_limbs(integer: &BigUint) -> [u64; 10] {
+        std::array::from_fn(|i| {
+            let rest = integer >> (i * 51).div_ceil(2);
+            (rest & BigUint::from(MASK26 >> (i % 2))).try_into().expect("a limb")
+        })
     }
 }
