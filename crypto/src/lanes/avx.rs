@@ -36,10 +36,12 @@ pub(crate) trait Encoding: Copy {
 }
 
 /// AVX-IFMA's own.
+#[cfg(feature = "std")]
 #[derive(Clone, Copy)]
 pub(crate) struct Vex;
 
 /// That of AVX-512 IFMA with VL: for tests, where the other is missing.
+#[cfg(feature = "std")]
 #[derive(Clone, Copy)]
 pub(crate) struct Evex;
 
@@ -49,6 +51,7 @@ pub(crate) struct Without;
 
 // Assembly rather than intrinsics, so that the compiler may use nothing else of AVX-512 for `Evex`:
 // what is tested with it is what runs with `Vex`.
+#[cfg(feature = "std")]
 macro_rules! encoding {
     ($encoding:ty, $prefix:literal) => {
         impl Encoding for $encoding {
@@ -87,7 +90,9 @@ macro_rules! encoding {
     };
 }
 
+#[cfg(feature = "std")]
 encoding!(Vex, "{{vex}}");
+#[cfg(feature = "std")]
 encoding!(Evex, "{{evex}}");
 
 /// The token of one half of the lanes.
@@ -114,6 +119,7 @@ impl AvxIfma {
 }
 
 /// [`AvxIfma`] as a type for each encoding.
+#[cfg(feature = "std")]
 pub(crate) enum Encoded {
     Vex(Half<Vex>),
     Evex(Half<Evex>),

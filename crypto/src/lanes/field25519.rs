@@ -75,8 +75,6 @@ pub(crate) trait Product<S: Simd>: Copy + From<Self::Carried> {
     fn minus(self, t: S, other: Self) -> Self::Loose;
     /// `self + factor·other`, for a factor below 2^17.
     fn plus_small_multiple(self, t: S, factor: u64, other: Self::Carried) -> Self::Loose;
-    /// `other` in the lanes of `mask`.
-    fn select(self, mask: S::Mask, other: Self) -> Self;
 }
 
 /// An uncarried sum or difference of at most four products.

@@ -140,9 +140,10 @@ fn multiply<S: Curve25519>(t: S, private: &[Block; 4], peer: &[Block; 4]) -> (Fe
         let (g, h) = (da.plus(cb).carry(t), da.minus(t, cb).carry(t));
         r = Point { x: g.squared(t), z: u.times(t, h.squared(t).carry(t)) };
     }
-    let mut point = Point { x: q.x.select(before, r.x), z: q.z.select(before, r.z) };
     // The last three bits are zero.
-    for _ in 0..3 {
+    let (a, b, c, d) = (sum(t, q), difference(t, q), sum(t, r), difference(t, r));
+    let mut point = double(t, a.select(before, c), b.select(before, d));
+    for _ in 0..2 {
         point = double(t, sum(t, point), difference(t, point));
     }
     (point.x.carry(t), point.z.carry(t))

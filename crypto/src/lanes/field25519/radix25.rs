@@ -375,11 +375,6 @@ impl super::Product<Token> for Product {
         }
         Loose(self.0)
     }
-
-    #[inline(always)]
-    fn select(self, mask: Mask, other: Self) -> Self {
-        Self(select(self.0, mask, other.0))
-    }
 }
 
 impl super::Loose<Token> for Loose {

@@ -196,11 +196,6 @@ impl<S: Simd52> super::Product<S> for Product<S> {
         sum[0] = sum[0].madd_lo(high[4], t.splat(38));
         Loose(sum)
     }
-
-    #[inline(always)]
-    fn select(self, mask: S::Mask, other: Self) -> Self {
-        Self(select::<S>(self.0, mask, other.0))
-    }
 }
 
 impl<S: Simd52> super::Loose<S> for Loose<S> {
