@@ -2,7 +2,7 @@
 //! Public-key work of many connections at once.
 //!
 //! The caller hands over what became ready together and gets one result per item. Where the CPU has
-//! eight lanes, items of a kind share passes: eight to a vector, up to eight vectors to an inversion.
+//! lanes for them, items of a kind share passes: eight to a vector, up to eight vectors to an inversion.
 //! Too few items of a kind to be worth a vector, and every item without lanes, take the scalar path
 //! at once; nothing ever waits for company. RSA signatures too few for a pass use the vectors one by
 //! one. Results do not depend on the path or on the neighbours.

@@ -50,7 +50,7 @@ impl Ifma {
     }
 }
 
-/// Proof that AVX2 can be executed, YMM state included.
+/// Proof that AVX2, BMI1, BMI2 and LZCNT can be executed, YMM state included.
 ///
 /// Inside a kernel the proof holds only between `kernel_fpu_begin` and `kernel_fpu_end`.
 #[derive(Clone, Copy)]
@@ -61,15 +61,21 @@ impl Avx2 {
     #[cfg(target_arch = "x86_64")]
     pub fn detect() -> Option<Self> {
         use core::arch::x86_64::{__cpuid, __cpuid_count};
+        const BMI1: u32 = 1 << 3;
         const AVX2: u32 = 1 << 5;
+        const BMI2: u32 = 1 << 8;
+        const NEEDED: u32 = BMI1 | AVX2 | BMI2;
+        const LZCNT: u32 = 1 << 5;
         const OSXSAVE: u32 = 1 << 27;
         // XCR0: SSE, AVX.
         const YMM_STATE: u32 = 0b110;
 
-        if __cpuid(0).eax < 7 {
+        if __cpuid(0).eax < 7 || __cpuid(0x8000_0000).eax < 0x8000_0001 {
             return None;
         }
-        let instructions = __cpuid(1).ecx & OSXSAVE != 0 && __cpuid_count(7, 0).ebx & AVX2 != 0;
+        let instructions = __cpuid(1).ecx & OSXSAVE != 0
+            && __cpuid_count(7, 0).ebx & NEEDED == NEEDED
+            && __cpuid(0x8000_0001).ecx & LZCNT != 0;
         (instructions && xcr0() & YMM_STATE == YMM_STATE).then_some(Self(()))
     }
 
@@ -82,7 +88,7 @@ impl Avx2 {
 
 #[cfg(target_arch = "x86_64")]
 impl From<Ifma> for Avx2 {
-    /// AVX-512F includes AVX2.
+    /// AVX-512F includes AVX2; the rest the token proves itself.
     fn from(_: Ifma) -> Self {
         Self(())
     }
@@ -95,7 +101,7 @@ impl From<AvxIfma> for Avx2 {
     }
 }
 
-/// Proof that AVX2, BMI1, BMI2 and LZCNT can be executed, and IFMA's instructions in registers of 256 bits:
+/// Proof of what [`Avx2`] proves, and of IFMA's instructions in registers of 256 bits:
 /// those of AVX-IFMA or those of AVX-512 IFMA and VL in their other encoding.
 ///
 /// Only with `std`: objtool, which reads all code that goes into a kernel, can not decode AVX-IFMA's encoding in Linux 6.1.
@@ -112,28 +118,13 @@ impl AvxIfma {
     /// Asks the CPU (CPUID) and the operating system (XCR0).
     #[cfg(all(target_arch = "x86_64", feature = "std"))]
     pub fn detect() -> Option<Self> {
-        use core::arch::x86_64::{__cpuid, __cpuid_count};
-        const BMI1: u32 = 1 << 3;
-        const AVX2: u32 = 1 << 5;
-        const BMI2: u32 = 1 << 8;
-        const NEEDED: u32 = BMI1 | AVX2 | BMI2;
-        const LZCNT: u32 = 1 << 5;
-        const OSXSAVE: u32 = 1 << 27;
+        use core::arch::x86_64::__cpuid_count;
         const AVX_IFMA: u32 = 1 << 23;
-        // XCR0: SSE, AVX.
-        const YMM_STATE: u32 = 0b110;
 
-        if __cpuid(0).eax < 7 || __cpuid(0x8000_0000).eax < 0x8000_0001 {
-            return None;
-        }
-        let leaf7 = __cpuid_count(7, 0);
-        let instructions = __cpuid(1).ecx & OSXSAVE != 0
-            && leaf7.ebx & NEEDED == NEEDED
-            && __cpuid(0x8000_0001).ecx & LZCNT != 0
-            && xcr0() & YMM_STATE == YMM_STATE;
-        let vex = leaf7.eax >= 1 && __cpuid_count(7, 1).eax & AVX_IFMA != 0;
+        Avx2::detect()?;
+        let vex = __cpuid_count(7, 0).eax >= 1 && __cpuid_count(7, 1).eax & AVX_IFMA != 0;
         let evex = Ifma::detect().is_some();
-        (instructions && (vex || evex)).then_some(Self(vex))
+        (vex || evex).then_some(Self(vex))
     }
 
     /// Never there.
@@ -217,7 +208,7 @@ fn xcr0() -> u32 {
 pub enum Cpu {
     /// Scalar code, one item at a time: any CPU.
     Scalar,
-    /// ML-KEM in four lanes of AVX2; everything else as [`Cpu::Scalar`].
+    /// X25519 in eight lanes as twice four of AVX2, ML-KEM in four; everything else as [`Cpu::Scalar`].
     Avx2(Avx2),
     /// Eight lanes of AVX-512 IFMA.
     Ifma(Ifma),
@@ -273,7 +264,7 @@ impl core::fmt::Display for Missing {
                 "this CPU or its kernel lacks AVX-512 IFMA (avx512f, avx512vl, avx512dq, avx512ifma, bmi2, lzcnt)"
             }
             Self::AvxIfma => "this CPU or its kernel lacks AVX-IFMA (avx2, avx_ifma, bmi2, lzcnt)",
-            Self::Avx2 => "this CPU or its kernel lacks AVX2",
+            Self::Avx2 => "this CPU or its kernel lacks AVX2 (avx2, bmi2, lzcnt)",
         })
     }
 }

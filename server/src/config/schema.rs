@@ -120,7 +120,7 @@ choice! {
         Ifma = "ifma",
         /// Eight lanes as twice four, of AVX-IFMA.
         AvxIfma = "avx-ifma",
-        /// ML-KEM in four lanes of AVX2, the rest one at a time.
+        /// X25519 and ML-KEM in lanes of AVX2, the rest one at a time.
         Avx2 = "avx2",
         /// One at a time.
         Scalar = "scalar",
