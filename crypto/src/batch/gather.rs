@@ -14,7 +14,7 @@ use crate::job::{Group, KeyExchange, PeerShare, Work};
 use crate::lanes::avx::{Encoded, Evex, Vex};
 use crate::lanes::avx::{Half, Without};
 use crate::lanes::field25519::Curve25519;
-use crate::lanes::simd::Simd52;
+use crate::lanes::montgomery::Montgomery;
 use crate::lanes::{self, LANES};
 use crate::rsa::{Crt, PrivateKey};
 use crate::sign::{Key, Scheme};
@@ -92,8 +92,10 @@ impl Kind {
             (Self::Rsa4096Sign, Cpu::Ifma(_)) => Some(6),
             (Self::Rsa2048Sign | Self::Rsa3072Sign | Self::Rsa4096Sign, _) => None,
             (Self::X25519Respond | Self::X25519Generate | Self::X25519Agree, _) => Some(2),
-            (_, Cpu::Avx2(_)) => None,
             (Self::P256Respond | Self::P256Agree | Self::EcdsaSign, Cpu::AvxIfma(_)) => Some(3),
+            (Self::P256Respond | Self::P256Generate | Self::P256Agree | Self::EcdsaSign, Cpu::Avx2(_)) => {
+                Some(4)
+            }
             _ => Some(2),
         }
     }
@@ -135,19 +137,15 @@ struct Passes {
 }
 
 /// Scratch of one instruction set.
-struct Scratch<S: Curve25519 + Simd52, const PARTS: usize> {
+struct Scratch<S: Curve25519 + Montgomery, const PARTS: usize> {
     x25519: lanes::x25519::Scratch<S, PARTS>,
-    p256: P256Scratch<S, PARTS>,
-}
-
-struct P256Scratch<S: Simd52, const PARTS: usize> {
     p256: lanes::p256::Scratch<S, PARTS>,
     ecdsa: lanes::ecdsa::Scratch<S, PARTS>,
 }
 
 /// Scratch of the only instruction set that an engine uses.
 union Scratches {
-    avx2: ManuallyDrop<lanes::x25519::Scratch<Half<Without>, 2>>,
+    avx2: ManuallyDrop<Scratch<Half<Without>, 2>>,
     ifma: ManuallyDrop<Scratch<Ifma, 1>>,
     #[cfg(feature = "std")]
     vex: ManuallyDrop<Scratch<Half<Vex>, 2>>,
@@ -156,32 +154,14 @@ union Scratches {
 }
 
 /// What computes passes.
-struct Computer<'s, S: Curve25519, P, const PARTS: usize> {
+struct Computer<'s, S: Curve25519 + Montgomery, const PARTS: usize> {
     cpu: Cpu,
     token: S,
-    x25519: &'s mut lanes::x25519::Scratch<S, PARTS>,
-    p256: P,
+    scratch: &'s mut Scratch<S, PARTS>,
     /// RSA has lanes in AVX-512 only.
     rsa: Option<Ifma>,
     /// Goes on with what X25519 begins.
     mlkem: (Token, &'s mut MlKem),
-}
-
-/// Whether and how passes of P-256 are computed.
-trait FlushP256 {
-    fn flush(&mut self, pass: &mut P256, items: &mut [Item<'_>]);
-}
-
-impl<S: Simd52, const PARTS: usize> FlushP256 for (S, &mut P256Scratch<S, PARTS>) {
-    fn flush(&mut self, pass: &mut P256, items: &mut [Item<'_>]) {
-        let P256Scratch { p256, ecdsa } = self.1;
-        pass.flush(self.0, p256, ecdsa, items);
-    }
-}
-
-/// Without IFMA there are no lanes for P-256, and so no passes.
-impl FlushP256 for () {
-    fn flush(&mut self, _: &mut P256, _: &mut [Item<'_>]) {}
 }
 
 impl Lanes {
@@ -195,27 +175,24 @@ impl Lanes {
             match cpu {
                 Cpu::Scalar => {}
                 Cpu::Avx2(token) => {
-                    let (token, x25519) = (token.lanes(), &mut *scratch.avx2);
-                    passes.run(Computer { cpu, token, x25519, p256: (), rsa: None, mlkem }, items);
+                    let (token, scratch) = (token.lanes(), &mut *scratch.avx2);
+                    passes.run(Computer { cpu, token, scratch, rsa: None, mlkem }, items);
                 }
                 Cpu::Ifma(token) => {
-                    let Scratch { x25519, p256 } = &mut *scratch.ifma;
-                    let p256 = (token, p256);
-                    passes.run(Computer { cpu, token, x25519, p256, rsa: Some(token), mlkem }, items);
+                    let scratch = &mut *scratch.ifma;
+                    passes.run(Computer { cpu, token, scratch, rsa: Some(token), mlkem }, items);
                 }
                 #[cfg(not(feature = "std"))]
                 Cpu::AvxIfma(_) => {}
                 #[cfg(feature = "std")]
                 Cpu::AvxIfma(token) => match token.lanes() {
                     Encoded::Vex(token) => {
-                        let Scratch { x25519, p256 } = &mut *scratch.vex;
-                        let p256 = (token, p256);
-                        passes.run(Computer { cpu, token, x25519, p256, rsa: None, mlkem }, items);
+                        let scratch = &mut *scratch.vex;
+                        passes.run(Computer { cpu, token, scratch, rsa: None, mlkem }, items);
                     }
                     Encoded::Evex(token) => {
-                        let Scratch { x25519, p256 } = &mut *scratch.evex;
-                        let p256 = (token, p256);
-                        passes.run(Computer { cpu, token, x25519, p256, rsa: None, mlkem }, items);
+                        let scratch = &mut *scratch.evex;
+                        passes.run(Computer { cpu, token, scratch, rsa: None, mlkem }, items);
                     }
                 },
             }
@@ -224,9 +201,9 @@ impl Lanes {
 }
 
 impl Passes {
-    fn run<S: Curve25519, P: FlushP256, const PARTS: usize>(
+    fn run<S: Curve25519 + Montgomery, const PARTS: usize>(
         &mut self,
-        mut computer: Computer<'_, S, P, PARTS>,
+        mut computer: Computer<'_, S, PARTS>,
         items: &mut [Item<'_>],
     ) {
         let mut left = [0; Kind::ALL.len()];
@@ -248,7 +225,7 @@ impl Passes {
             }
         }
         self.flush_x25519(&mut computer, items);
-        computer.p256.flush(&mut self.p256, items);
+        self.flush_p256(&mut computer, items);
         if let Some(token) = computer.rsa {
             self.rsa2048.flush(token, items, bits2048);
             self.rsa3072.flush(token, items, bits3072);
@@ -258,9 +235,9 @@ impl Passes {
     }
 
     /// Adds an item to its pass, after computing the pass if it is full.
-    fn push<S: Curve25519, P: FlushP256, const PARTS: usize>(
+    fn push<S: Curve25519 + Montgomery, const PARTS: usize>(
         &mut self,
-        computer: &mut Computer<'_, S, P, PARTS>,
+        computer: &mut Computer<'_, S, PARTS>,
         kind: Kind,
         index: usize,
         items: &mut [Item<'_>],
@@ -274,7 +251,7 @@ impl Passes {
             }
             Kind::P256Respond | Kind::P256Generate | Kind::P256Agree | Kind::EcdsaSign => {
                 if self.p256.is_full() {
-                    computer.p256.flush(&mut self.p256, items);
+                    self.flush_p256(computer, items);
                 }
                 self.p256.push(index, &items[index].work);
             }
@@ -289,13 +266,22 @@ impl Passes {
         }
     }
 
-    fn flush_x25519<S: Curve25519, P, const PARTS: usize>(
+    fn flush_x25519<S: Curve25519 + Montgomery, const PARTS: usize>(
         &mut self,
-        computer: &mut Computer<'_, S, P, PARTS>,
+        computer: &mut Computer<'_, S, PARTS>,
         items: &mut [Item<'_>],
     ) {
         let (token, mlkem) = &mut computer.mlkem;
-        self.x25519.flush(computer.token, computer.x25519, items, (*token, mlkem));
+        self.x25519.flush(computer.token, &mut computer.scratch.x25519, items, (*token, mlkem));
+    }
+
+    fn flush_p256<S: Curve25519 + Montgomery, const PARTS: usize>(
+        &mut self,
+        computer: &mut Computer<'_, S, PARTS>,
+        items: &mut [Item<'_>],
+    ) {
+        let Scratch { p256, ecdsa, .. } = &mut *computer.scratch;
+        self.p256.flush(computer.token, p256, ecdsa, items);
     }
 }
 

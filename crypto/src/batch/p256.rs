@@ -4,8 +4,8 @@
 use super::Item;
 use crate::job::{Failed, KeyExchange, Output, PeerShare, Seed, Work};
 use crate::key_exchange::{share, shared};
+use crate::lanes::montgomery::Montgomery;
 use crate::lanes::p256::{self, AGREE_VECTORS, Agree, Generate, run};
-use crate::lanes::simd::Simd52;
 use crate::lanes::{LANES, VECTORS, ecdsa, get, nonce, put, wipe};
 use crate::limbs::{self, Limbs};
 use crate::p256::scalar::Scalar;
@@ -97,7 +97,7 @@ impl P256 {
     }
 
     /// Computes what was gathered and hands out the results; lanes that are not done keep `None`.
-    pub(super) fn flush<S: Simd52, const PARTS: usize>(
+    pub(super) fn flush<S: Montgomery, const PARTS: usize>(
         &mut self,
         t: S,
         scratch: &mut p256::Scratch<S, PARTS>,

@@ -2,9 +2,8 @@
 //! ECDSA on P-256 (FIPS 186-5 §6.4.1), eight lanes: once nonces and their points are there.
 
 use super::invert::invert_all;
-use super::montgomery::{Fe, N};
+use super::montgomery::{Fe, Montgomery, N};
 use super::p256::Generate;
-use super::simd::Simd52;
 use super::vector::{Block, Mask};
 use super::{VECTORS, wipe};
 
@@ -27,14 +26,14 @@ pub(crate) struct Sign {
 }
 
 /// Inverses of the nonces of one pass.
-pub(crate) struct Scratch<S: Simd52, const PARTS: usize> {
+pub(crate) struct Scratch<S: Montgomery, const PARTS: usize> {
     inverses: [[Fe<S, N>; PARTS]; VECTORS],
     products: [[Fe<S, N>; PARTS]; VECTORS],
 }
 
 /// Completes up to [`VECTORS`] vectors whose nonces' points are known, with one inversion for all.
 #[inline(always)]
-pub(crate) fn finish<S: Simd52, const PARTS: usize>(
+pub(crate) fn finish<S: Montgomery, const PARTS: usize>(
     t: S,
     sign: &mut [Sign],
     scratch: &mut Scratch<S, PARTS>,

@@ -23,7 +23,7 @@
 
 use crate::cpu::Ifma;
 use crate::limbs::Limbs;
-use simd::Simd52;
+use simd::Simd;
 
 pub(crate) mod avx;
 pub(crate) mod avx512;
@@ -68,7 +68,7 @@ pub(crate) unsafe trait Plain: Copy {}
 // SAFETY: integers, vectors and masks of integers.
 unsafe impl Plain for vector::Block {}
 // SAFETY: as above.
-unsafe impl<S: Simd52, M: Copy> Plain for montgomery::Fe<S, M> {}
+unsafe impl<S: Simd, M: Copy> Plain for montgomery::Fe<S, M> {}
 // SAFETY: as above.
 unsafe impl Plain for x25519::Generate {}
 // SAFETY: as above.
@@ -78,9 +78,9 @@ unsafe impl Plain for p256::Generate {}
 // SAFETY: as above.
 unsafe impl Plain for p256::Agree {}
 // SAFETY: as above.
-unsafe impl<S: Simd52> Plain for p256::Jacobian<S> {}
+unsafe impl<S: montgomery::Montgomery> Plain for p256::Jacobian<S> {}
 // SAFETY: as above.
-unsafe impl<S: Simd52> Plain for p256::Multiples<S> {}
+unsafe impl<S: montgomery::Montgomery> Plain for p256::Multiples<S> {}
 // SAFETY: as above.
 unsafe impl Plain for ecdsa::Sign {}
 // SAFETY: as above.

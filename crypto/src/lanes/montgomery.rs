@@ -10,14 +10,30 @@
 //! - [`Loose`]: signed limbs below 2^61, the value not negative and below 16m when carried.
 //! - [`Wide`]: signed limbs of a double-width product or a difference of two.
 
+mod columns26;
+mod columns52;
+
 use core::marker::PhantomData;
 
 use super::LANES;
 use super::invert::Invert;
-use super::simd::{Simd52, Vector as _, Vector52 as _};
+use super::simd::{Simd, Simd52, Vector as _, Vector52 as _};
 use super::vector::{Block, MASK52};
 use crate::inversion::{self, Modulus};
 use crate::limbs::Limbs;
+
+/// How an instruction set multiplies numbers of five limbs, as columns that are reduced later.
+pub(crate) trait Montgomery: Simd {
+    /// Signed columns of a double-width integer.
+    type Wide: Copy;
+
+    fn product(self, a: [Self::Vector; 5], b: [Self::Vector; 5]) -> Self::Wide;
+    fn square(self, a: [Self::Vector; 5]) -> Self::Wide;
+    fn difference(a: Self::Wide, b: Self::Wide) -> Self::Wide;
+    fn times8(a: Self::Wide) -> Self::Wide;
+    /// `wide / 2^260` modulo the prime, not carried.
+    fn reduce<M: Prime>(self, wide: Self::Wide) -> [Self::Vector; 5];
+}
 
 /// A prime between 2^255 and 2^256.
 pub(crate) trait Prime: Copy {
@@ -28,25 +44,27 @@ pub(crate) trait Prime: Copy {
     const R: [u64; 5];
     const R2: [u64; 5];
     const R3: [u64; 5];
-    /// `wide / 2^260` modulo the prime, not carried. Negative limbs are fine.
-    fn reduce<S: Simd52>(t: S, wide: [S::Vector; 10]) -> [S::Vector; 5];
+    /// [`Montgomery::reduce`] of columns of 52 bits.
+    fn reduce52<S: Simd52>(t: S, wide: columns52::Columns<S>) -> [S::Vector; 5];
+    /// [`Montgomery::reduce`] of columns of 26 bits.
+    fn reduce26(t: columns26::Token, wide: columns26::Columns) -> columns26::Limbs;
 }
 
 /// A carried residue.
 #[derive(Clone, Copy)]
-pub(crate) struct Fe<S: Simd52, M>([S::Vector; 5], PhantomData<M>);
+pub(crate) struct Fe<S: Simd, M>([S::Vector; 5], PhantomData<M>);
 
 /// An uncarried residue.
 #[derive(Clone, Copy)]
-pub(crate) struct Loose<S: Simd52, M>([S::Vector; 5], PhantomData<M>);
+pub(crate) struct Loose<S: Simd, M>([S::Vector; 5], PhantomData<M>);
 
 /// A double-width integer to be reduced.
 #[derive(Clone, Copy)]
-pub(crate) struct Wide<S: Simd52, M>([S::Vector; 10], PhantomData<M>);
+pub(crate) struct Wide<S: Montgomery, M>(S::Wide, PhantomData<M>);
 
 /// Carries from limb to limb, signs included; the top limb keeps what is left.
 #[inline(always)]
-fn carry<S: Simd52>(t: S, mut a: [S::Vector; 5]) -> [S::Vector; 5] {
+fn carry<S: Simd>(t: S, mut a: [S::Vector; 5]) -> [S::Vector; 5] {
     let mask = t.splat(MASK52);
     for i in 0..4 {
         a[i + 1] = a[i + 1] + a[i].sar::<52>();
@@ -55,7 +73,7 @@ fn carry<S: Simd52>(t: S, mut a: [S::Vector; 5]) -> [S::Vector; 5] {
     a
 }
 
-impl<S: Simd52, M: Prime> Fe<S, M> {
+impl<S: Montgomery, M: Prime> Fe<S, M> {
     #[inline(always)]
     pub(crate) fn constant(t: S, limbs: [u64; 5]) -> Self {
         let mut result = [t.zero(); 5];
@@ -156,35 +174,12 @@ impl<S: Simd52, M: Prime> Fe<S, M> {
 
     #[inline(always)]
     pub(crate) fn mul_wide(self, t: S, other: Self) -> Wide<S, M> {
-        let (a, b) = (self.0, other.0);
-        let mut c = [t.zero(); 10];
-        for i in 0..5 {
-            for j in 0..5 {
-                c[i + j] = c[i + j].madd_lo(a[i], b[j]);
-                c[i + j + 1] = c[i + j + 1].madd_hi(a[i], b[j]);
-            }
-        }
-        Wide(c, PhantomData)
+        Wide(t.product(self.0, other.0), PhantomData)
     }
 
     #[inline(always)]
     pub(crate) fn square_wide(self, t: S) -> Wide<S, M> {
-        let a = self.0;
-        let mut c = [t.zero(); 10];
-        for i in 0..5 {
-            for j in i + 1..5 {
-                c[i + j] = c[i + j].madd_lo(a[i], a[j]);
-                c[i + j + 1] = c[i + j + 1].madd_hi(a[i], a[j]);
-            }
-        }
-        for column in &mut c[1..9] {
-            *column = *column + *column;
-        }
-        for i in 0..5 {
-            c[2 * i] = c[2 * i].madd_lo(a[i], a[i]);
-            c[2 * i + 1] = c[2 * i + 1].madd_hi(a[i], a[i]);
-        }
-        Wide(c, PhantomData)
+        Wide(t.square(self.0), PhantomData)
     }
 
     #[inline(always)]
@@ -224,32 +219,24 @@ impl<S: Simd52, M: Prime> Fe<S, M> {
     }
 }
 
-impl<S: Simd52, M: Prime> Wide<S, M> {
+impl<S: Montgomery, M: Prime> Wide<S, M> {
     #[inline(always)]
     pub(crate) fn reduce(self, t: S) -> Loose<S, M> {
-        Loose(M::reduce(t, self.0), PhantomData)
+        Loose(t.reduce::<M>(self.0), PhantomData)
     }
 
     #[inline(always)]
     pub(crate) fn minus(self, other: Self) -> Self {
-        let mut columns = self.0;
-        for i in 0..10 {
-            columns[i] = columns[i] - other.0[i];
-        }
-        Self(columns, PhantomData)
+        Self(S::difference(self.0, other.0), PhantomData)
     }
 
     #[inline(always)]
     pub(crate) fn times8(self) -> Self {
-        let mut columns = self.0;
-        for column in &mut columns {
-            *column = column.shl::<3>();
-        }
-        Self(columns, PhantomData)
+        Self(S::times8(self.0), PhantomData)
     }
 }
 
-impl<S: Simd52, M: Prime> Loose<S, M> {
+impl<S: Montgomery, M: Prime> Loose<S, M> {
     #[inline(always)]
     pub(crate) fn zero(t: S) -> Self {
         Self([t.zero(); 5], PhantomData)
@@ -325,7 +312,7 @@ impl Prime for P {
         [0xf_d000_0000_a000, 0xf_ffff_f7ff_ffff, 0xf_ffcf_ffff_fedf, 0x1_0000_0005_ffff, 0x1_8000_0000];
 
     #[inline(always)]
-    fn reduce<S: Simd52>(t: S, mut c: [S::Vector; 10]) -> [S::Vector; 5] {
+    fn reduce52<S: Simd52>(t: S, mut c: columns52::Columns<S>) -> [S::Vector; 5] {
         let (p1, p3, p4) = (t.splat(1 << 44), t.splat(1 << 36), t.splat(0xffff_ffff_0000));
         for i in 0..5 {
             // The lowest limb of p is −1 mod 2^52, so q is column i itself, of which IFMA reads 52 bits.
@@ -340,9 +327,27 @@ impl Prime for P {
         }
         [c[5], c[6], c[7], c[8], c[9]]
     }
+
+    #[inline(always)]
+    fn reduce26(t: columns26::Token, mut c: columns26::Columns) -> columns26::Limbs {
+        let mask = t.splat(columns26::MASK);
+        // As above, for q = column i mod 2^26: −q clears the column, and the other powers of two lie in four more.
+        macro_rules! step {
+            ($($i:literal),+) => {$(
+                let q = c[$i] & mask;
+                c[$i + 1] = c[$i + 1] + c[$i].sar::<26>();
+                c[$i + 3] = c[$i + 3] + q.shl::<18>();
+                c[$i + 7] = c[$i + 7] + q.shl::<10>();
+                c[$i + 8] = c[$i + 8] - q.shl::<16>();
+                c[$i + 9] = c[$i + 9] + q.shl::<22>();
+            )+};
+        }
+        step!(0, 1, 2, 3, 4, 5, 6, 7, 8, 9);
+        columns26::upper_half(t, c)
+    }
 }
 
-impl<S: Simd52> Loose<S, P> {
+impl<S: Montgomery> Loose<S, P> {
     /// Carries and takes multiples of p off: below 1.01p for a value of 0 to 15p.
     #[inline(always)]
     pub(crate) fn fold(self, t: S) -> Fe<S, P> {
@@ -356,6 +361,9 @@ impl<S: Simd52> Loose<S, P> {
         Fe(carry(t, a), PhantomData)
     }
 }
+
+/// −n⁻¹ mod 2^52.
+const MINUS_INVERSE: u64 = 0x1_c8aa_ee00_bc4f;
 
 /// The order of P-256, m = n.
 #[derive(Clone, Copy)]
@@ -372,9 +380,7 @@ impl Prime for N {
         [0x9_617f_757e_3b0d, 0x7_3e9f_d267_76fc, 0xe_93f2_6238_f08c, 0x4_d513_b924_6ba5, 0xa54e_7b43_7be6];
 
     #[inline(always)]
-    fn reduce<S: Simd52>(t: S, mut c: [S::Vector; 10]) -> [S::Vector; 5] {
-        /// −n⁻¹ mod 2^52.
-        const MINUS_INVERSE: u64 = 0x1_c8aa_ee00_bc4f;
+    fn reduce52<S: Simd52>(t: S, mut c: columns52::Columns<S>) -> [S::Vector; 5] {
         for i in 0..5 {
             let q = t.zero().madd_lo(c[i], t.splat(MINUS_INVERSE));
             for j in 0..5 {
@@ -386,9 +392,23 @@ impl Prime for N {
         }
         [c[5], c[6], c[7], c[8], c[9]]
     }
+
+    #[inline(always)]
+    fn reduce26(t: columns26::Token, mut c: columns26::Columns) -> columns26::Limbs {
+        let mask = t.splat(columns26::MASK);
+        for i in 0..10 {
+            let q = c[i].mul32(t.splat(MINUS_INVERSE & columns26::MASK)) & mask;
+            for j in 0..10 {
+                let limb = Self::LIMBS[j / 2] >> (j % 2 * 26) & columns26::MASK;
+                c[i + j] = c[i + j] + q.mul32(t.splat(limb));
+            }
+            c[i + 1] = c[i + 1] + c[i].sar::<26>();
+        }
+        columns26::upper_half(t, c)
+    }
 }
 
-impl<S: Simd52, M: Prime> Invert<S> for Fe<S, M> {
+impl<S: Montgomery, M: Prime> Invert<S> for Fe<S, M> {
     #[inline(always)]
     fn one(t: S) -> Self {
         Self::constant(t, M::R)

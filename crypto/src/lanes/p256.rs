@@ -9,9 +9,8 @@
 
 use super::ecdsa::Sign;
 use super::invert::invert_all;
-use super::montgomery::{Fe as Residue, Loose, N, P, Prime as _};
+use super::montgomery::{Fe as Residue, Loose, Montgomery, N, P, Prime as _};
 use super::recode::{Digit, odd};
-use super::simd::Simd52;
 use super::vector::{Block, Mask};
 use super::{VECTORS, wipe};
 use crate::p256::scalar;
@@ -57,7 +56,7 @@ const MULTIPLES: usize = 1 << (POINT_WINDOW - 1);
 const MOST: usize = 2 * VECTORS + AGREE_VECTORS;
 
 /// Points and tables of one pass.
-pub(crate) struct Scratch<S: Simd52, const PARTS: usize> {
+pub(crate) struct Scratch<S: Montgomery, const PARTS: usize> {
     points: [[Jacobian<S>; PARTS]; MOST],
     inverses: [[Fe<S>; PARTS]; MOST],
     products: [[Fe<S>; PARTS]; MOST],
@@ -67,7 +66,7 @@ pub(crate) struct Scratch<S: Simd52, const PARTS: usize> {
 /// Computes up to [`VECTORS`] vectors of signatures' nonce points, as many of [`Generate`], and
 /// [`AGREE_VECTORS`] of [`Agree`], with one inversion for all results and one for all tables.
 #[inline(always)]
-pub(crate) fn run<S: Simd52, const PARTS: usize>(
+pub(crate) fn run<S: Montgomery, const PARTS: usize>(
     t: S,
     sign: &mut [Sign],
     generate: &mut [Generate],
@@ -156,7 +155,7 @@ fn base_multiples<'a>(
 
 /// Lanes whose scalar lies in 1..n.
 #[inline(always)]
-fn in_range<S: Simd52>(t: S, scalar: &[Block; 4]) -> S::Mask {
+fn in_range<S: Montgomery>(t: S, scalar: &[Block; 4]) -> S::Mask {
     let value = Residue::<S, N>::from_words(t, scalar);
     let (below, _) = value.reduce_once(t);
     below & !value.limbs_zero()
@@ -164,13 +163,13 @@ fn in_range<S: Simd52>(t: S, scalar: &[Block; 4]) -> S::Mask {
 
 /// Writes the integer below p.
 #[inline(always)]
-fn write_coordinate<S: Simd52>(t: S, value: Fe<S>, words: &mut [Block; 4]) {
+fn write_coordinate<S: Montgomery>(t: S, value: Fe<S>, words: &mut [Block; 4]) {
     value.leave_montgomery(t).reduce_once(t).1.to_words(t, words);
 }
 
 /// Peers' points; where the curve equation or a coordinate's range fails, the base point and a mark.
 #[inline(always)]
-fn read_point<S: Simd52>(t: S, x: &[Block; 4], y: &[Block; 4]) -> (Affine<S>, S::Mask) {
+fn read_point<S: Montgomery>(t: S, x: &[Block; 4], y: &[Block; 4]) -> (Affine<S>, S::Mask) {
     /// The curve's b and the base point (SP 800-186 §3.2.1.3), times 2^260.
     const B: [u64; 5] =
         [0xd_f622_9c4b_ddfd, 0xc_a884_3090_d89c, 0x2_12ed_6acf_005c, 0x8_3415_a220_abf7, 0xc300_61dd_4874];
@@ -194,20 +193,20 @@ fn read_point<S: Simd52>(t: S, x: &[Block; 4], y: &[Block; 4]) -> (Affine<S>, S:
 }
 
 #[derive(Clone, Copy)]
-struct Affine<S: Simd52> {
+struct Affine<S: Montgomery> {
     x: Fe<S>,
     y: Fe<S>,
 }
 
 /// (X/Z², Y/Z³)
 #[derive(Clone, Copy)]
-pub(crate) struct Jacobian<S: Simd52> {
+pub(crate) struct Jacobian<S: Montgomery> {
     x: Fe<S>,
     y: Fe<S>,
     z: Fe<S>,
 }
 
-impl<S: Simd52> Jacobian<S> {
+impl<S: Montgomery> Jacobian<S> {
     /// 2·self (dbl-2001-b of the Explicit-Formulas Database with Z = 2YZ).
     #[inline(always)]
     fn double(self, t: S) -> Self {
@@ -252,7 +251,7 @@ impl<S: Simd52> Jacobian<S> {
 
 /// scalar·G: one addition per window and no doubling.
 #[inline(always)]
-fn multiply_base<S: Simd52>(t: S, scalar: &[Block; 4]) -> Jacobian<S> {
+fn multiply_base<S: Montgomery>(t: S, scalar: &[Block; 4]) -> Jacobian<S> {
     let (scalar, even) = odd(t, load(t, scalar), &scalar::N.limbs);
     let (first, negative) = base_multiple(t, 0, scalar);
     let mut sum = Jacobian {
@@ -275,13 +274,13 @@ fn multiply_base<S: Simd52>(t: S, scalar: &[Block; 4]) -> Jacobian<S> {
 
 /// −value in the lanes of `mask`; below 4p where negated.
 #[inline(always)]
-fn negated_if<S: Simd52>(t: S, value: Fe<S>, mask: S::Mask) -> Fe<S> {
+fn negated_if<S: Montgomery>(t: S, value: Fe<S>, mask: S::Mask) -> Fe<S> {
     let negative = Loose::zero(t).minus(value.loose()).plus_modulus(t, 4).fold(t);
     value.select(mask, negative)
 }
 
 #[inline(always)]
-fn load<S: Simd52>(t: S, words: &[Block; 4]) -> [S::Vector; 4] {
+fn load<S: Montgomery>(t: S, words: &[Block; 4]) -> [S::Vector; 4] {
     [t.load(&words[0].0), t.load(&words[1].0), t.load(&words[2].0), t.load(&words[3].0)]
 }
 
@@ -291,7 +290,7 @@ fn load<S: Simd52>(t: S, words: &[Block; 4]) -> [S::Vector; 4] {
 /// are 2^260·x/4 and 2^260·y/8: the point in coordinates for Z = 1/2, which the addition, blind to
 /// the curve's coefficients, takes as they are. X < 4p, Y < 2p.
 #[inline(always)]
-fn base_multiple<S: Simd52>(t: S, window: usize, scalar: [S::Vector; 5]) -> (Affine<S>, S::Mask) {
+fn base_multiple<S: Montgomery>(t: S, window: usize, scalar: [S::Vector; 5]) -> (Affine<S>, S::Mask) {
     let digit = Digit::new::<WINDOW>(t, scalar, window, window == WINDOWS - 1);
     let table = &TABLE[window];
     let (mut x, mut y) = ([t.zero(); 4], [t.zero(); 4]);
@@ -304,13 +303,13 @@ fn base_multiple<S: Simd52>(t: S, window: usize, scalar: [S::Vector; 5]) -> (Aff
 
 /// The odd multiples 1, 3, …, 31 of eight points.
 #[derive(Clone, Copy)]
-pub(crate) struct Multiples<S: Simd52> {
+pub(crate) struct Multiples<S: Montgomery> {
     points: [Affine<S>; MULTIPLES],
     /// Z of entry i over Z of entry i − 1, until [`Multiples::normalize`].
     steps: [Fe<S>; MULTIPLES],
 }
 
-impl<S: Simd52> Multiples<S> {
+impl<S: Montgomery> Multiples<S> {
     /// Computes the multiples with co-Z additions (N. Meloni, WAIFI 2007; formulas of R. Goundar,
     /// M. Joye, A. Miyaji, CHES 2010) and gives Z of the last. `point` < 1.1p.
     #[inline(always)]
@@ -379,7 +378,7 @@ impl<S: Simd52> Multiples<S> {
 
 /// scalar·(the point whose multiples these are), up to its sign.
 #[inline(always)]
-fn multiply<S: Simd52>(t: S, scalar: &[Block; 4], multiples: &Multiples<S>) -> Jacobian<S> {
+fn multiply<S: Montgomery>(t: S, scalar: &[Block; 4], multiples: &Multiples<S>) -> Jacobian<S> {
     /// Windows below the top one, whose digit is always 1 because it starts at bit 256.
     const LOWER: usize = 256_usize.div_ceil(POINT_WINDOW) - 1;
     let (scalar, _) = odd(t, load(t, scalar), &scalar::N.limbs);

@@ -44,6 +44,10 @@ macro_rules! with_every_token {
         if let Some(t) = token() {
             $check::<_, 1>(t);
         }
+        match Avx2::detect() {
+            None => eprintln!("skipped: this CPU has no AVX2"),
+            Some(t) => $check::<_, 2>(t.lanes()),
+        }
         match AvxIfma::detect().map(AvxIfma::lanes) {
             None => eprintln!("skipped: this CPU has no AVX-IFMA"),
             Some(Encoded::Vex(t)) => $check::<_, 2>(t),
@@ -56,10 +60,6 @@ macro_rules! with_every_token {
 #[test]
 fn x25519() {
     with_every_token!(check_x25519);
-    match Avx2::detect() {
-        None => eprintln!("skipped: this CPU has no AVX2"),
-        Some(t) => check_x25519::<_, 2>(t.lanes()),
-    }
 }
 
 fn check_x25519<S: field25519::Curve25519, const PARTS: usize>(t: S) {
@@ -102,7 +102,7 @@ fn p256() {
     with_every_token!(check_p256);
 }
 
-fn check_p256<S: Simd52, const PARTS: usize>(t: S) {
+fn check_p256<S: montgomery::Montgomery, const PARTS: usize>(t: S) {
     let mut random = Random::new("p256");
     let mut scratch = zeroed::<p256::Scratch<S, PARTS>>();
     let mut ecdsa_scratch = zeroed::<ecdsa::Scratch<S, PARTS>>();
@@ -179,7 +179,7 @@ fn zero_signatures_are_not_done() {
     with_every_token!(check_zero_signatures);
 }
 
-fn check_zero_signatures<S: Simd52, const PARTS: usize>(t: S) {
+fn check_zero_signatures<S: montgomery::Montgomery, const PARTS: usize>(t: S) {
     let mut random = Random::new("zero");
     let order = crate::p256::scalar::N.limbs;
     for lane in 0..LANES {

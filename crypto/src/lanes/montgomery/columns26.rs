@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Products as nineteen columns of 26 bits, for multiplications of 32 bits (AVX2).
+//!
+//! A limb of 52 bits is two of 26: the form for R = 2^260, and all that is not a multiplication, stay as they are. Columns are sums of
+//! at most ten products below 2^52; eight times that, less as much, is below 2^59.
+//!
+//! In assembly, for the reason that [`crate::lanes::field25519::radix25`] gives: nine or ten columns at a time stay in registers.
+
+use core::arch::asm;
+use core::mem::MaybeUninit;
+
+use super::{Montgomery, Prime};
+use crate::lanes::avx::{Half, V, Without};
+use crate::lanes::simd::{Simd as _, Vector as _};
+
+pub(crate) type Token = Half<Without>;
+/// Five limbs of 52 bits.
+pub(crate) type Limbs = [V<Without>; 5];
+pub(crate) type Columns = [V<Without>; 19];
+/// Ten limbs of 26 bits.
+type Halves = [V<Without>; 10];
+
+pub(crate) const MASK: u64 = (1 << 26) - 1;
+
+#[inline(always)]
+fn halves(t: Token, a: Limbs) -> Halves {
+    let mask = t.splat(MASK);
+    let mut halves = [t.zero(); 10];
+    for i in 0..5 {
+        halves[2 * i] = a[i] & mask;
+        halves[2 * i + 1] = a[i].shr::<26>() & mask;
+    }
+    halves
+}
+
+/// The columns from 2^260 on, as limbs of 52 bits that are not carried.
+#[inline(always)]
+pub(crate) fn upper_half(t: Token, c: Columns) -> Limbs {
+    let mask = t.splat(MASK);
+    let mut limbs = [c[10], c[12], c[14], c[16], c[18]];
+    for i in 0..4 {
+        let odd = c[11 + 2 * i];
+        limbs[i] = limbs[i] + (odd & mask).shl::<26>();
+        limbs[i + 1] = limbs[i + 1] + odd.sar::<26>();
+    }
+    limbs
+}
+
+/// Limb i of a into ymm10, and twice that into ymm11.
+macro_rules! factor {
+    ($i:literal) => {
+        concat!("vmovdqa ymm10, [{a} + 32*", $i, "]\nvpaddq ymm11, ymm10, ymm10\n")
+    };
+}
+
+/// Products of ymm10 with limbs of b, added to columns.
+macro_rules! terms {
+    ($($j:literal => $column:literal),+) => {
+        concat!($(
+            "vpmuludq ymm12, ymm10, [{b} + 32*", $j, "]\n",
+            "vpaddq ymm", $column, ", ymm", $column, ", ymm12\n"
+        ),+)
+    };
+}
+
+/// The first products of columns.
+macro_rules! first {
+    ($($j:literal => $column:literal),+) => {
+        concat!($("vpmuludq ymm", $column, ", ymm10, [{b} + 32*", $j, "]\n"),+)
+    };
+}
+
+/// [`terms`] of ymm11.
+macro_rules! terms_twice {
+    ($($j:literal => $column:literal),+) => {
+        concat!($(
+            "vpmuludq ymm12, ymm11, [{b} + 32*", $j, "]\n",
+            "vpaddq ymm", $column, ", ymm", $column, ", ymm12\n"
+        ),+)
+    };
+}
+
+/// [`first`] of ymm11.
+macro_rules! first_twice {
+    ($($j:literal => $column:literal),+) => {
+        concat!($("vpmuludq ymm", $column, ", ymm11, [{b} + 32*", $j, "]\n"),+)
+    };
+}
+
+/// Assembly that computes columns 0 to 9 and stores them, then 10 to 18.
+macro_rules! columns {
+    ($a:expr, $b:expr; $($lower:expr),+; $($upper:expr),+) => {{
+        let mut c = MaybeUninit::<Columns>::uninit();
+        // SAFETY: compiled for AVX2. What is read are the ten limbs of either; all columns are written.
+        unsafe {
+            asm!(
+                $($lower,)+
+                "vmovdqa [{c} + 0], ymm0",
+                "vmovdqa [{c} + 32], ymm1",
+                "vmovdqa [{c} + 64], ymm2",
+                "vmovdqa [{c} + 96], ymm3",
+                "vmovdqa [{c} + 128], ymm4",
+                "vmovdqa [{c} + 160], ymm5",
+                "vmovdqa [{c} + 192], ymm6",
+                "vmovdqa [{c} + 224], ymm7",
+                "vmovdqa [{c} + 256], ymm8",
+                "vmovdqa [{c} + 288], ymm9",
+                $($upper,)+
+                "vmovdqa [{c} + 320], ymm0",
+                "vmovdqa [{c} + 352], ymm1",
+                "vmovdqa [{c} + 384], ymm2",
+                "vmovdqa [{c} + 416], ymm3",
+                "vmovdqa [{c} + 448], ymm4",
+                "vmovdqa [{c} + 480], ymm5",
+                "vmovdqa [{c} + 512], ymm6",
+                "vmovdqa [{c} + 544], ymm7",
+                "vmovdqa [{c} + 576], ymm8",
+                a = in(reg) $a.as_ptr(),
+                b = in(reg) $b.as_ptr(),
+                c = in(reg) c.as_mut_ptr(),
+                out("ymm0") _, out("ymm1") _, out("ymm2") _, out("ymm3") _, out("ymm4") _, out("ymm5") _, out("ymm6") _,
+                out("ymm7") _, out("ymm8") _, out("ymm9") _, out("ymm10") _, out("ymm11") _, out("ymm12") _,
+                options(nostack, preserves_flags),
+            );
+            c.assume_init()
+        }
+    }};
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn product(a: &Halves, b: &Halves) -> Columns {
+    columns!(
+        a, b;
+        factor!(0), first!(0 => 0, 1 => 1, 2 => 2, 3 => 3, 4 => 4, 5 => 5, 6 => 6, 7 => 7, 8 => 8, 9 => 9),
+        factor!(1), terms!(0 => 1, 1 => 2, 2 => 3, 3 => 4, 4 => 5, 5 => 6, 6 => 7, 7 => 8, 8 => 9),
+        factor!(2), terms!(0 => 2, 1 => 3, 2 => 4, 3 => 5, 4 => 6, 5 => 7, 6 => 8, 7 => 9),
+        factor!(3), terms!(0 => 3, 1 => 4, 2 => 5, 3 => 6, 4 => 7, 5 => 8, 6 => 9),
+        factor!(4), terms!(0 => 4, 1 => 5, 2 => 6, 3 => 7, 4 => 8, 5 => 9),
+        factor!(5), terms!(0 => 5, 1 => 6, 2 => 7, 3 => 8, 4 => 9),
+        factor!(6), terms!(0 => 6, 1 => 7, 2 => 8, 3 => 9),
+        factor!(7), terms!(0 => 7, 1 => 8, 2 => 9),
+        factor!(8), terms!(0 => 8, 1 => 9),
+        factor!(9), terms!(0 => 9);
+        factor!(9), first!(1 => 0, 2 => 1, 3 => 2, 4 => 3, 5 => 4, 6 => 5, 7 => 6, 8 => 7, 9 => 8),
+        factor!(1), terms!(9 => 0),
+        factor!(2), terms!(8 => 0, 9 => 1),
+        factor!(3), terms!(7 => 0, 8 => 1, 9 => 2),
+        factor!(4), terms!(6 => 0, 7 => 1, 8 => 2, 9 => 3),
+        factor!(5), terms!(5 => 0, 6 => 1, 7 => 2, 8 => 3, 9 => 4),
+        factor!(6), terms!(4 => 0, 5 => 1, 6 => 2, 7 => 3, 8 => 4, 9 => 5),
+        factor!(7), terms!(3 => 0, 4 => 1, 5 => 2, 6 => 3, 7 => 4, 8 => 5, 9 => 6),
+        factor!(8), terms!(2 => 0, 3 => 1, 4 => 2, 5 => 3, 6 => 4, 7 => 5, 8 => 6, 9 => 7)
+    )
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn square(a: &Halves) -> Columns {
+    columns!(
+        a, a;
+        factor!(0), first_twice!(1 => 1, 2 => 2, 3 => 3, 4 => 4, 5 => 5, 6 => 6, 7 => 7, 8 => 8, 9 => 9), first!(0 => 0),
+        factor!(1), terms_twice!(2 => 3, 3 => 4, 4 => 5, 5 => 6, 6 => 7, 7 => 8, 8 => 9), terms!(1 => 2),
+        factor!(2), terms_twice!(3 => 5, 4 => 6, 5 => 7, 6 => 8, 7 => 9), terms!(2 => 4),
+        factor!(3), terms_twice!(4 => 7, 5 => 8, 6 => 9), terms!(3 => 6),
+        factor!(4), terms_twice!(5 => 9), terms!(4 => 8);
+        factor!(1), first_twice!(9 => 0),
+        factor!(2), first_twice!(9 => 1), terms_twice!(8 => 0),
+        factor!(3), first_twice!(9 => 2), terms_twice!(7 => 0, 8 => 1),
+        factor!(4), first_twice!(9 => 3), terms_twice!(6 => 0, 7 => 1, 8 => 2),
+        factor!(5), first_twice!(9 => 4), terms_twice!(6 => 1, 7 => 2, 8 => 3), terms!(5 => 0),
+        factor!(6), first_twice!(9 => 5), terms_twice!(7 => 3, 8 => 4), terms!(6 => 2),
+        factor!(7), first_twice!(9 => 6), terms_twice!(8 => 5), terms!(7 => 4),
+        factor!(8), first_twice!(9 => 7), terms!(8 => 6),
+        factor!(9), first!(9 => 8)
+    )
+}
+
+impl Montgomery for Token {
+    type Wide = Columns;
+
+    #[inline(always)]
+    fn product(self, a: Limbs, b: Limbs) -> Columns {
+        // SAFETY: the token proves AVX2.
+        unsafe { product(&halves(self, a), &halves(self, b)) }
+    }
+
+    #[inline(always)]
+    fn square(self, a: Limbs) -> Columns {
+        // SAFETY: the token proves AVX2.
+        unsafe { square(&halves(self, a)) }
+    }
+
+    #[inline(always)]
+    fn difference(mut a: Columns, b: Columns) -> Columns {
+        for i in 0..19 {
+            a[i] = a[i] - b[i];
+        }
+        a
+    }
+
+    #[inline(always)]
+    fn times8(mut a: Columns) -> Columns {
+        for column in &mut a {
+            *column = column.shl::<3>();
+        }
+        a
+    }
+
+    #[inline(always)]
+    fn reduce<M: Prime>(self, wide: Columns) -> Limbs {
+        M::reduce26(self, wide)
+    }
+}
