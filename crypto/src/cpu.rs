@@ -208,7 +208,7 @@ fn xcr0() -> u32 {
 pub enum Cpu {
     /// Scalar code, one item at a time: any CPU.
     Scalar,
-    /// X25519 in eight lanes as twice four of AVX2, ML-KEM in four; everything else as [`Cpu::Scalar`].
+    /// Eight lanes as twice four of AVX2; RSA in scalar code.
     Avx2(Avx2),
     /// Eight lanes of AVX-512 IFMA.
     Ifma(Ifma),

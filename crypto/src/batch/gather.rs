@@ -93,9 +93,9 @@ impl Kind {
             (Self::Rsa2048Sign | Self::Rsa3072Sign | Self::Rsa4096Sign, _) => None,
             (Self::X25519Respond | Self::X25519Generate | Self::X25519Agree, _) => Some(2),
             (Self::P256Respond | Self::P256Agree | Self::EcdsaSign, Cpu::AvxIfma(_)) => Some(3),
-            (Self::P256Respond | Self::P256Generate | Self::P256Agree | Self::EcdsaSign, Cpu::Avx2(_)) => {
-                Some(4)
-            }
+            (Self::P256Generate | Self::EcdsaSign, Cpu::Avx2(_)) => Some(4),
+            (Self::P256Respond, Cpu::Avx2(_)) => Some(6),
+            (Self::P256Agree, Cpu::Avx2(_)) => Some(7),
             _ => Some(2),
         }
     }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Curve arithmetic on eight independent items at once, in lanes of IFMA.
+//! Curve arithmetic on eight independent items at once, in lanes of vectors.
 //!
 //! A vector holds one 64-bit limb of eight items. IFMA multiplies 52-bit limbs and adds the low
-//! or the high 52 bits of the product to a 64-bit accumulator: carries can wait, and where they
-//! wait is what the types say: `Fe` is carried and may be multiplied, `Loose` may only be added,
-//! subtracted and carried.
+//! or the high 52 bits of the product to a 64-bit accumulator; AVX2 multiplies 32 bits to 64. So
+//! carries can wait, and where they wait is what the types say: `Fe` is carried and may be
+//! multiplied, `Loose` may only be added, subtracted and carried.
 //!
 //! **Instruction sets.** [`simd`] says what this code asks of one; [`avx512`] has it in registers of
-//! eight lanes, [`avx`] in registers of four. RSA uses the first directly.
+//! eight lanes, [`avx`] in registers of four. How field elements are multiplied, with IFMA and
+//! without, is in the folders of [`field25519`] and [`montgomery`]. RSA uses AVX-512 directly.
 //!
 //! **Features.** [`Simd::compiled`], and functions of RSA that are not inlined, carry
 //! `#[target_feature]`. Everything they are built of is `#[inline(always)]` without the attribute

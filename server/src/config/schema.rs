@@ -120,7 +120,7 @@ choice! {
         Ifma = "ifma",
         /// Eight lanes as twice four, of AVX-IFMA.
         AvxIfma = "avx-ifma",
-        /// X25519 and ML-KEM in lanes of AVX2, the rest one at a time.
+        /// Eight lanes as twice four, of AVX2 without IFMA; RSA one at a time.
         Avx2 = "avx2",
         /// One at a time.
         Scalar = "scalar",
