@@ -30,8 +30,8 @@ impl Token {
         }
     }
 
-    /// Fewest items for lanes. Four lanes win even alone, by 12 to 16 µs (Zen 3). Where there are eight, the library's code for
-    /// one item uses eight for what that item can do side by side.
+    /// Fewest items for lanes. Four lanes win even alone, by 12 to 16 µs (Zen 3). Where there are eight, the
+    /// library's code for one item uses eight for what that item can do side by side: not measured.
     const fn break_even(self) -> usize {
         match self {
             Self::Eight(_) if cfg!(feature = "std") => 2,
@@ -40,7 +40,8 @@ impl Token {
     }
 }
 
-/// Gathers hybrid exchanges whose X25519 half is done until a pass is full or flushed. Plain integers: valid when all bytes are zero.
+/// Gathers hybrid exchanges whose X25519 half is done until a pass is full or flushed. Plain integers: valid when
+/// all bytes are zero.
 pub(super) struct MlKem {
     waiting: [Waiting; LANES],
     count: usize,

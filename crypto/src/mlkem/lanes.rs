@@ -2,8 +2,9 @@
 //! Encapsulations of several connections at once.
 //!
 //! Most of ML-KEM's time goes into Keccak: 44 permutations an encapsulation. Those of all items of a
-//! pass are laid side by side, and those within an item where they do not depend on each other, so that lanes fill
-//! also for a few items. Arithmetic works on one polynomial at a time, sixteen coefficients to a vector.
+//! pass are laid side by side, and those within an item where they do not depend on each other, so that
+//! lanes fill for a few items too. Arithmetic works on one polynomial at a time, sixteen coefficients to a
+//! vector.
 
 use super::bytes::{FOUR_BITS, TEN_BITS, TWELVE_BITS, compress4, compress10, decode, decompress1};
 pub(crate) use super::keccak::Permute;
@@ -100,7 +101,8 @@ fn run<const W: usize>(
     wipe(core::slice::from_mut(states));
 }
 
-/// The shared secret and the seed of all randomness (Algorithm 17, line 1): SHA3-512 of the message and the key's SHA3-256.
+/// The shared secret and the seed of all randomness (Algorithm 17, line 1): SHA3-512 of the message and the key's
+/// SHA3-256.
 #[inline]
 fn derive<const W: usize>(
     t: impl Permute<W>,
@@ -171,7 +173,8 @@ fn small_polynomials<const W: usize>(t: impl Permute<W>, items: &mut [Item], sta
     }
 }
 
-/// The transform of u without its error: the transposed matrix, which the key's last 32 bytes name, times y (lines 4 to 8 and 19).
+/// The transform of u without its error: the transposed matrix, which the key's last 32 bytes name, times y
+/// (lines 4 to 8 and 19).
 #[inline]
 #[target_feature(enable = "avx2")]
 fn multiply_by_matrix<const W: usize>(

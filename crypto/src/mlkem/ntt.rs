@@ -2,9 +2,9 @@
 //! Polynomials of 256 coefficients modulo q and their number-theoretic transform (FIPS 203 §4.3), sixteen
 //! coefficients to a vector.
 //!
-//! Products are Montgomery's: of two 16-bit numbers whose product is below 2^15 q, [`multiply`] gives the
-//! product over 2^16, in (−q, q). Numbers are not reduced between layers as long as 16 bits hold them; each function says
-//! what it takes and what it gives.
+//! Products are Montgomery's: of two 16-bit numbers whose product is below 2^15 q, [`multiply`] gives the product over
+//! 2^16, in (−q, q). Numbers are not reduced between layers as long as 16 bits hold them; each function says what it
+//! takes and what it gives.
 
 use core::arch::x86_64::{
     __m256i, _mm256_add_epi16, _mm256_add_epi32, _mm256_and_si256, _mm256_blend_epi16, _mm256_madd_epi16,
@@ -337,7 +337,7 @@ unsafe impl Plain for Sum {}
 impl Sum {
     pub(super) const ZERO: Self = Self { lower: Polynomial::ZERO.0, upper: Polynomial::ZERO.0 };
 
-    /// Adds the product (Algorithm 11) with a transform in [0, q). Room is for sixteen of them.
+    /// Adds the product (Algorithm 11) with a transform in [0, q): below 2 q² each.
     #[target_feature(enable = "avx2")]
     pub(super) fn add_product(&mut self, multiplier: &Multiplier, transform: &[__m256i; 16]) {
         for (i, row) in transform.iter().enumerate() {

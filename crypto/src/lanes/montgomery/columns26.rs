@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Products as nineteen columns of 26 bits, for multiplications of 32 bits (AVX2).
 //!
-//! A limb of 52 bits is two of 26: the form for R = 2^260, and all that is not a multiplication, stay as they are. Columns are sums of
-//! at most ten products below 2^52; eight times that, less as much, is below 2^59.
+//! A limb of 52 bits is two of 26: the form for R = 2^260, and all that is not a multiplication, stay as they are.
+//! Columns are sums of at most ten products below 2^52; eight times that, less as much, is below 2^59.
 //!
-//! In assembly, for the reason that [`crate::lanes::field25519::radix25`] gives: nine or ten columns at a time stay in registers.
+//! In assembly, for the reason that [`crate::lanes::field25519::radix25`] gives: nine or ten columns at a time stay in
+//! registers.
 
 use core::arch::asm;
 use core::mem::MaybeUninit;
@@ -53,11 +54,11 @@ macro_rules! factor {
     };
 }
 
-/// Products of ymm10 with limbs of b, added to columns.
+/// Products of a register with limbs of b, added to columns.
 macro_rules! terms {
-    ($($j:literal => $column:literal),+) => {
+    ($factor:literal: $($j:literal => $column:literal),+) => {
         concat!($(
-            "vpmuludq ymm12, ymm10, [{b} + 32*", $j, "]\n",
+            "vpmuludq ymm12, ", $factor, ", [{b} + 32*", $j, "]\n",
             "vpaddq ymm", $column, ", ymm", $column, ", ymm12\n"
         ),+)
     };
@@ -65,25 +66,8 @@ macro_rules! terms {
 
 /// The first products of columns.
 macro_rules! first {
-    ($($j:literal => $column:literal),+) => {
-        concat!($("vpmuludq ymm", $column, ", ymm10, [{b} + 32*", $j, "]\n"),+)
-    };
-}
-
-/// [`terms`] of ymm11.
-macro_rules! terms_twice {
-    ($($j:literal => $column:literal),+) => {
-        concat!($(
-            "vpmuludq ymm12, ymm11, [{b} + 32*", $j, "]\n",
-            "vpaddq ymm", $column, ", ymm", $column, ", ymm12\n"
-        ),+)
-    };
-}
-
-/// [`first`] of ymm11.
-macro_rules! first_twice {
-    ($($j:literal => $column:literal),+) => {
-        concat!($("vpmuludq ymm", $column, ", ymm11, [{b} + 32*", $j, "]\n"),+)
+    ($factor:literal: $($j:literal => $column:literal),+) => {
+        concat!($("vpmuludq ymm", $column, ", ", $factor, ", [{b} + 32*", $j, "]\n"),+)
     };
 }
 
@@ -127,52 +111,55 @@ macro_rules! columns {
     }};
 }
 
+/// The columns of a·b.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn product(a: &Halves, b: &Halves) -> Columns {
     columns!(
         a, b;
-        factor!(0), first!(0 => 0, 1 => 1, 2 => 2, 3 => 3, 4 => 4, 5 => 5, 6 => 6, 7 => 7, 8 => 8, 9 => 9),
-        factor!(1), terms!(0 => 1, 1 => 2, 2 => 3, 3 => 4, 4 => 5, 5 => 6, 6 => 7, 7 => 8, 8 => 9),
-        factor!(2), terms!(0 => 2, 1 => 3, 2 => 4, 3 => 5, 4 => 6, 5 => 7, 6 => 8, 7 => 9),
-        factor!(3), terms!(0 => 3, 1 => 4, 2 => 5, 3 => 6, 4 => 7, 5 => 8, 6 => 9),
-        factor!(4), terms!(0 => 4, 1 => 5, 2 => 6, 3 => 7, 4 => 8, 5 => 9),
-        factor!(5), terms!(0 => 5, 1 => 6, 2 => 7, 3 => 8, 4 => 9),
-        factor!(6), terms!(0 => 6, 1 => 7, 2 => 8, 3 => 9),
-        factor!(7), terms!(0 => 7, 1 => 8, 2 => 9),
-        factor!(8), terms!(0 => 8, 1 => 9),
-        factor!(9), terms!(0 => 9);
-        factor!(9), first!(1 => 0, 2 => 1, 3 => 2, 4 => 3, 5 => 4, 6 => 5, 7 => 6, 8 => 7, 9 => 8),
-        factor!(1), terms!(9 => 0),
-        factor!(2), terms!(8 => 0, 9 => 1),
-        factor!(3), terms!(7 => 0, 8 => 1, 9 => 2),
-        factor!(4), terms!(6 => 0, 7 => 1, 8 => 2, 9 => 3),
-        factor!(5), terms!(5 => 0, 6 => 1, 7 => 2, 8 => 3, 9 => 4),
-        factor!(6), terms!(4 => 0, 5 => 1, 6 => 2, 7 => 3, 8 => 4, 9 => 5),
-        factor!(7), terms!(3 => 0, 4 => 1, 5 => 2, 6 => 3, 7 => 4, 8 => 5, 9 => 6),
-        factor!(8), terms!(2 => 0, 3 => 1, 4 => 2, 5 => 3, 6 => 4, 7 => 5, 8 => 6, 9 => 7)
+        factor!(0), first!("ymm10": 0 => 0, 1 => 1, 2 => 2, 3 => 3, 4 => 4, 5 => 5, 6 => 6, 7 => 7, 8 => 8, 9 => 9),
+        factor!(1), terms!("ymm10": 0 => 1, 1 => 2, 2 => 3, 3 => 4, 4 => 5, 5 => 6, 6 => 7, 7 => 8, 8 => 9),
+        factor!(2), terms!("ymm10": 0 => 2, 1 => 3, 2 => 4, 3 => 5, 4 => 6, 5 => 7, 6 => 8, 7 => 9),
+        factor!(3), terms!("ymm10": 0 => 3, 1 => 4, 2 => 5, 3 => 6, 4 => 7, 5 => 8, 6 => 9),
+        factor!(4), terms!("ymm10": 0 => 4, 1 => 5, 2 => 6, 3 => 7, 4 => 8, 5 => 9),
+        factor!(5), terms!("ymm10": 0 => 5, 1 => 6, 2 => 7, 3 => 8, 4 => 9),
+        factor!(6), terms!("ymm10": 0 => 6, 1 => 7, 2 => 8, 3 => 9),
+        factor!(7), terms!("ymm10": 0 => 7, 1 => 8, 2 => 9),
+        factor!(8), terms!("ymm10": 0 => 8, 1 => 9),
+        factor!(9), terms!("ymm10": 0 => 9);
+        factor!(9), first!("ymm10": 1 => 0, 2 => 1, 3 => 2, 4 => 3, 5 => 4, 6 => 5, 7 => 6, 8 => 7, 9 => 8),
+        factor!(1), terms!("ymm10": 9 => 0),
+        factor!(2), terms!("ymm10": 8 => 0, 9 => 1),
+        factor!(3), terms!("ymm10": 7 => 0, 8 => 1, 9 => 2),
+        factor!(4), terms!("ymm10": 6 => 0, 7 => 1, 8 => 2, 9 => 3),
+        factor!(5), terms!("ymm10": 5 => 0, 6 => 1, 7 => 2, 8 => 3, 9 => 4),
+        factor!(6), terms!("ymm10": 4 => 0, 5 => 1, 6 => 2, 7 => 3, 8 => 4, 9 => 5),
+        factor!(7), terms!("ymm10": 3 => 0, 4 => 1, 5 => 2, 6 => 3, 7 => 4, 8 => 5, 9 => 6),
+        factor!(8), terms!("ymm10": 2 => 0, 3 => 1, 4 => 2, 5 => 3, 6 => 4, 7 => 5, 8 => 6, 9 => 7)
     )
 }
 
+/// The columns of a²: products of different limbs count twice.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn square(a: &Halves) -> Columns {
     columns!(
         a, a;
-        factor!(0), first_twice!(1 => 1, 2 => 2, 3 => 3, 4 => 4, 5 => 5, 6 => 6, 7 => 7, 8 => 8, 9 => 9), first!(0 => 0),
-        factor!(1), terms_twice!(2 => 3, 3 => 4, 4 => 5, 5 => 6, 6 => 7, 7 => 8, 8 => 9), terms!(1 => 2),
-        factor!(2), terms_twice!(3 => 5, 4 => 6, 5 => 7, 6 => 8, 7 => 9), terms!(2 => 4),
-        factor!(3), terms_twice!(4 => 7, 5 => 8, 6 => 9), terms!(3 => 6),
-        factor!(4), terms_twice!(5 => 9), terms!(4 => 8);
-        factor!(1), first_twice!(9 => 0),
-        factor!(2), first_twice!(9 => 1), terms_twice!(8 => 0),
-        factor!(3), first_twice!(9 => 2), terms_twice!(7 => 0, 8 => 1),
-        factor!(4), first_twice!(9 => 3), terms_twice!(6 => 0, 7 => 1, 8 => 2),
-        factor!(5), first_twice!(9 => 4), terms_twice!(6 => 1, 7 => 2, 8 => 3), terms!(5 => 0),
-        factor!(6), first_twice!(9 => 5), terms_twice!(7 => 3, 8 => 4), terms!(6 => 2),
-        factor!(7), first_twice!(9 => 6), terms_twice!(8 => 5), terms!(7 => 4),
-        factor!(8), first_twice!(9 => 7), terms!(8 => 6),
-        factor!(9), first!(9 => 8)
+        factor!(0), first!("ymm11": 1 => 1, 2 => 2, 3 => 3, 4 => 4, 5 => 5, 6 => 6, 7 => 7, 8 => 8, 9 => 9),
+        first!("ymm10": 0 => 0),
+        factor!(1), terms!("ymm11": 2 => 3, 3 => 4, 4 => 5, 5 => 6, 6 => 7, 7 => 8, 8 => 9), terms!("ymm10": 1 => 2),
+        factor!(2), terms!("ymm11": 3 => 5, 4 => 6, 5 => 7, 6 => 8, 7 => 9), terms!("ymm10": 2 => 4),
+        factor!(3), terms!("ymm11": 4 => 7, 5 => 8, 6 => 9), terms!("ymm10": 3 => 6),
+        factor!(4), terms!("ymm11": 5 => 9), terms!("ymm10": 4 => 8);
+        factor!(1), first!("ymm11": 9 => 0),
+        factor!(2), first!("ymm11": 9 => 1), terms!("ymm11": 8 => 0),
+        factor!(3), first!("ymm11": 9 => 2), terms!("ymm11": 7 => 0, 8 => 1),
+        factor!(4), first!("ymm11": 9 => 3), terms!("ymm11": 6 => 0, 7 => 1, 8 => 2),
+        factor!(5), first!("ymm11": 9 => 4), terms!("ymm11": 6 => 1, 7 => 2, 8 => 3), terms!("ymm10": 5 => 0),
+        factor!(6), first!("ymm11": 9 => 5), terms!("ymm11": 7 => 3, 8 => 4), terms!("ymm10": 6 => 2),
+        factor!(7), first!("ymm11": 9 => 6), terms!("ymm11": 8 => 5), terms!("ymm10": 7 => 4),
+        factor!(8), first!("ymm11": 9 => 7), terms!("ymm10": 8 => 6),
+        factor!(9), first!("ymm10": 9 => 8)
     )
 }
 
