@@ -32,7 +32,6 @@ for attempt in 1 2 3; do
 done
 echo 1 > /proc/sys/net/ipv4/tcp_fastopen
 
-check "a configuration with more patience" ./ttls ctl load --config patient.toml
 ulimit -n 4096
 full=$(counter full)
 check "$crowd clients at a time complete twice as many handshakes" ./ttls bench --name one.example --connections $crowd --count $((2 * crowd)) --seconds 200 --timeout 150 127.0.0.1:443
