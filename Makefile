@@ -1,5 +1,5 @@
 # `make run` and `make test` are all most people need.
-.PHONY: help run test tools style build test-rust fuzz fuzz-smoke test-kernel test-kernel-debug deb test-deb test-aarch64 audit audit-valgrind audit-timing bench-crypto bench-handshake bench-kernel
+.PHONY: help run test tools style build test-rust fuzz fuzz-smoke test-kernel test-kernel-debug test-lanes deb test-deb test-aarch64 audit audit-valgrind audit-timing bench-crypto bench-handshake bench-kernel
 
 help:
 	@echo "make run   build ttls and start its demo (ends with Ctrl-C)"
@@ -8,6 +8,7 @@ help:
 	@echo "make audit-valgrind audit-timing  whether time depends on secrets (docs/constant-time.md)"
 	@echo "make test-kernel  the kernel module, in QEMU, on stock Debian kernels"
 	@echo "make test-kernel-debug  the same on a kernel that watches memory and locks, and with allocations that fail"
+	@echo "make test-lanes  the eight-lane code and the kernel module in Bochs, which emulates AVX-512 IFMA and AVX-IFMA"
 	@echo "make deb   Debian packages of the program and the kernel module, in target/deb"
 	@echo "make test-deb  the packages: on a copy of this machine, and under systemd in QEMU (Debian 12, needs root)"
 	@echo "make test-aarch64  builds for arm64 and runs unit tests there, in QEMU"
@@ -69,6 +70,13 @@ test-kernel-debug:
 	ci/install packages-kernel-debug
 	kmod/test/checkpatch
 	kmod/test/run debug
+
+# The eight-lane code on any x86-64 machine, in user space and in the kernel module: see ci/test-lanes. About @MIN minutes, so not
+# part of `make test`. ROUNDS=1000 compares more of random work with scalar code, for hours.
+test-lanes:
+	ci/install packages-kernel
+	ci/install packages-lanes
+	ci/test-lanes $(ROUNDS)
 
 # Debian packages of the program and of the kernel module, for DKMS: target/deb/*.deb.
 deb:

@@ -4,15 +4,21 @@
 //!
 //! `timing [MEASUREMENTS]`, default 100000 per operation, RSA a fiftieth. |t| above 10 is a leak; above
 //! 4.5 run it again, longer and on a quieter machine. The first row is a control that must leak.
+//!
+//! `timing ticks MEASUREMENTS` is for an emulator whose time stamp counter counts instructions. There a batch that no
+//! interrupt meets takes as many ticks as any other, exactly, whatever its secrets are: one tick more is a leak. Batches
+//! that an interrupt meets are left out.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use ttls_crypto::batch::{Engine, Item};
 use ttls_crypto::cpu::{Choice, Cpu};
 use ttls_crypto::hash::Algorithm;
-use ttls_crypto::job::{Group, KeyExchange, PeerShare, SignRequest, Work};
+use ttls_crypto::job::{Group, KeyExchange, Output, PeerShare, SignRequest, Work};
 use ttls_crypto::secret::Secret;
 use ttls_crypto::sign::{Encoding, Scheme, SigningKey};
 
@@ -34,8 +40,79 @@ impl Random {
     }
 }
 
-/// Nanoseconds of both classes, fixed first.
+/// What is asked of the times of both classes.
+#[derive(Clone, Copy)]
+enum Method {
+    /// Nanoseconds; the answer is |t|.
+    Statistics,
+    /// Ticks of batches that no interrupt met; the answer is by how many they differ, not a number if there were too few.
+    Ticks,
+}
+
+impl Method {
+    fn now(self) -> u64 {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        match self {
+            Self::Statistics => u64::try_from(START.elapsed().as_nanos()).expect("less than centuries"),
+            Self::Ticks => ticks(),
+        }
+    }
+
+    /// A count that changes if something came between that falsifies a time.
+    fn disturbances(self) -> u64 {
+        match self {
+            Self::Statistics => 0,
+            Self::Ticks => interrupts(),
+        }
+    }
+
+    /// What the answer is called.
+    const fn answer(self) -> &'static str {
+        match self {
+            Self::Statistics => "max |t|",
+            Self::Ticks => "ticks",
+        }
+    }
+
+    /// Answers from here on are leaks.
+    const fn leak(self) -> f64 {
+        match self {
+            Self::Statistics => 10.0,
+            Self::Ticks => 1.0,
+        }
+    }
+}
+
+/// Nanoseconds or ticks of both classes, fixed first.
 type Times = [Vec<f64>; 2];
+
+/// Ticks of the time stamp counter.
+#[cfg(target_arch = "x86_64")]
+fn ticks() -> u64 {
+    // SAFETY: reads a counter that every x86-64 CPU has.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn ticks() -> u64 {
+    unimplemented!("ticks are counted on x86-64 only")
+}
+
+/// Interrupts since the machine was started.
+fn interrupts() -> u64 {
+    let counts = std::fs::read_to_string("/proc/stat").expect("/proc/stat");
+    let total = counts.lines().find_map(|line| line.strip_prefix("intr ")?.split(' ').next()?.parse().ok());
+    total.expect("a count of interrupts")
+}
+
+/// By how many ticks the longest of all batches differs from the shortest.
+fn difference(times: &Times) -> f64 {
+    if times.iter().any(|times| times.len() < 3) {
+        return f64::NAN;
+    }
+    let all = || times.iter().flatten().copied();
+    all().fold(0.0, f64::max) - all().fold(f64::INFINITY, f64::min)
+}
 
 /// Largest |t| of Welch's test over the whole sample and its faster parts.
 fn welch(times: &Times) -> f64 {
@@ -55,17 +132,21 @@ fn welch(times: &Times) -> f64 {
     t.into_iter().fold(0.0, f64::max)
 }
 
-/// Measures `run` on what `make` made of secrets of both classes, which come in random order.
+/// Measures `run` on what `make` made of secrets of both classes, which come in random order. Of results that are public and
+/// differ in `length`, only those of the most common one are compared by ticks: encoding them takes its own.
 fn measure<T>(
+    method: Method,
     count: usize,
     fixed: [u8; 32],
     make: impl Fn([[u8; 32]; LANES]) -> T,
     mut run: impl FnMut(&mut T),
+    length: impl Fn(&T) -> usize,
 ) -> f64 {
     /// Made ahead, so that making them, which differs by class, is over before the clock starts.
     const AHEAD: usize = 8;
     let mut random = Random(count as u64);
     let mut times: Times = [Vec::new(), Vec::new()];
+    let mut by_length: BTreeMap<usize, Times> = BTreeMap::new();
     for round in 0..(count + count / 20) / AHEAD {
         let mut made: [(usize, T); AHEAD] = std::array::from_fn(|_| {
             let class = usize::from(random.word() & 1 == 1);
@@ -74,22 +155,50 @@ fn measure<T>(
             (class, make(if class == 0 { [fixed; LANES] } else { drawn }))
         });
         for (class, work) in &mut made {
-            let start = Instant::now();
+            let before = method.disturbances();
+            let start = method.now();
             run(work);
-            let time = start.elapsed().as_nanos() as f64;
+            let time = (method.now() - start) as f64;
             // The first twentieth warms up.
-            if round >= count / 20 / AHEAD {
-                times[*class].push(time);
+            if round < count / 20 / AHEAD || method.disturbances() != before {
+                continue;
+            }
+            match method {
+                Method::Statistics => times[*class].push(time),
+                Method::Ticks => by_length.entry(length(work)).or_default()[*class].push(time),
             }
         }
         black_box(&made);
     }
-    welch(&times)
+    match method {
+        Method::Statistics => welch(&times),
+        Method::Ticks => {
+            let common = by_length.into_values().max_by_key(|[fixed, random]| fixed.len().min(random.len()));
+            common.map_or(f64::NAN, |times| difference(&times))
+        }
+    }
 }
 
 /// Measures batches of eight by the engine.
-fn batch<'k>(engine: &mut Engine, count: usize, fixed: [u8; 32], make: impl Fn([u8; 32]) -> Work<'k>) -> f64 {
-    measure(count, fixed, |secrets| secrets.map(|secret| Item::new(make(secret))), |items| engine.run(items))
+fn batch<'k>(
+    method: Method,
+    engine: &mut Engine,
+    count: usize,
+    fixed: [u8; 32],
+    make: impl Fn([u8; 32]) -> Work<'k>,
+) -> f64 {
+    let signature = |item: &Item<'_>| match &item.result {
+        Some(Ok(Output::Signed(signature))) => signature.as_bytes().len(),
+        _ => 0,
+    };
+    measure(
+        method,
+        count,
+        fixed,
+        |secrets| secrets.map(|secret| Item::new(make(secret))),
+        |items| engine.run(items),
+        |items| items.iter().map(signature).sum(),
+    )
 }
 
 fn seed(secret: [u8; 32]) -> Secret<64> {
@@ -100,8 +209,9 @@ fn seed(secret: [u8; 32]) -> Secret<64> {
 }
 
 /// A secret-dependent branch, which must be found.
-fn control(count: usize) -> f64 {
+fn control(method: Method, count: usize) -> f64 {
     measure(
+        method,
         count,
         [0; 32],
         |secrets| secrets,
@@ -112,17 +222,22 @@ fn control(count: usize) -> f64 {
                 }
             }
         },
+        |_| 0,
     )
 }
 
 fn main() {
-    let count = std::env::args().nth(1).map_or(100_000, |count| count.parse().expect("a number"));
-    println!("{:<8} {:<24} {:>9} {:>8}", "path", "operation", "batches", "max |t|");
+    let mut arguments = std::env::args().skip(1).peekable();
+    let ticks = arguments.next_if(|argument| argument == "ticks");
+    let method = ticks.map_or(Method::Statistics, |_| Method::Ticks);
+    let count = arguments.next().map_or(100_000, |count| count.parse().expect("a number"));
+    println!("{:<8} {:<24} {:>9} {:>8}", "path", "operation", "batches", method.answer());
     let report = |path: &str, operation: &str, count: usize, t: f64| {
         println!("{path:<8} {operation:<24} {count:>9} {t:>8.2}");
         t
     };
-    if report("-", "control (leaks)", count, control(count)) < 10.0 {
+    let found = report("-", "control (leaks)", count, control(method, count)) >= method.leak();
+    if !found {
         println!("the control was not found: the measurement is broken");
         std::process::exit(1);
     }
@@ -160,31 +275,35 @@ fn main() {
         };
         let pss = Scheme::RsaPss(Algorithm::Sha256);
         for (operation, t, count) in [
-            ("x25519 respond", batch(&mut engine, count, [0; 32], |k| respond(&x25519, k)), count),
+            ("x25519 respond", batch(method, &mut engine, count, [0; 32], |k| respond(&x25519, k)), count),
             (
                 "x25519 generate",
-                batch(&mut engine, count, [0xff; 32], |k| {
+                batch(method, &mut engine, count, [0xff; 32], |k| {
                     Work::KeyExchange(KeyExchange::Generate { group: Group::X25519, seed: seed(k) })
                 }),
                 count,
             ),
-            ("p256 respond", batch(&mut engine, count, one, |k| respond(&p256, k)), count),
+            ("p256 respond", batch(method, &mut engine, count, one, |k| respond(&p256, k)), count),
             // The encoding of a signature, which is public, takes its time by the signature: so entropy
             // is random for both classes, and the key is 1 or not. Nonces are tried as P-256 scalars.
             (
                 "ecdsa sign",
-                batch(&mut engine, count, [0; 32], |secret| {
+                batch(method, &mut engine, count, [0; 32], |secret| {
                     let key = if secret == [0; 32] { &key_one } else { &ecdsa };
                     sign(key, Scheme::EcdsaP256Sha256, random.borrow_mut().secret())
                 }),
                 count,
             ),
-            ("rsa-2048 sign", batch(&mut engine, count / 50, [0; 32], |k| sign(&rsa, pss, k)), count / 50),
+            (
+                "rsa-2048 sign",
+                batch(method, &mut engine, count / 50, [0; 32], |k| sign(&rsa, pss, k)),
+                count / 50,
+            ),
         ] {
             worst = worst.max(report(cpu.name(), operation, count, t));
         }
     }
-    if worst > 10.0 {
+    if worst >= method.leak() {
         println!("time depends on a secret");
         std::process::exit(1);
     }

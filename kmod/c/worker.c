@@ -150,7 +150,7 @@ void ttls_worker_exit(void)
 
 static int begin(struct ttls_worker *worker)
 {
-	int err;
+	int lanes, err;
 
 	init_llist_head(&worker->queue);
 	INIT_WORK(&worker->work, work);
@@ -158,11 +158,12 @@ static int begin(struct ttls_worker *worker)
 	worker->flights = vmalloc(TTLS_BATCH * TTLS_FLIGHT);
 	if (!worker->core || !worker->flights)
 		return -ENOMEM;
-	err = ttls_call(TTLS_BEGIN, worker->core);
-	if (!err)
-		err = ttls_call(TTLS_SELF_TEST, worker->core);
-	if (!err)
+	lanes = ttls_call(TTLS_BEGIN, worker->core);
+	err = lanes < 0 ? lanes : ttls_call(TTLS_SELF_TEST, worker->core);
+	if (!err) {
+		pr_info_once("ttls: public-key work runs in %s\n", lanes ? "lanes of AVX-512 IFMA" : "scalar code");
 		return 0;
+	}
 	pr_err("ttls: self-test %d failed: this CPU computes wrong results, the module is not loaded\n", err);
 	return -EIO;
 }

@@ -35,7 +35,7 @@ impl Worker {
     }
 }
 
-/// Makes memory a worker.
+/// Makes memory a worker: 1 if it computes in lanes, 0 if in scalar code.
 ///
 /// # Safety
 /// `memory` has room for a [`Worker`], and nobody else uses it.
@@ -45,7 +45,7 @@ pub unsafe fn init(memory: *mut c_void) -> c_int {
     let cpu = Cpu::detect(Choice::Best).unwrap_or(Cpu::Scalar);
     // SAFETY: promised by the caller; the items are not read before `run` writes them.
     unsafe { Engine::init(&mut (*worker).engine, cpu) };
-    0
+    c_int::from(!matches!(cpu, Cpu::Scalar))
 }
 
 /// Computes the jobs of the turns in order, as many as the budget allows, and goes on with their handshakes, to

@@ -2,9 +2,13 @@
 # How the guest's tests check and report: `ok` or `FAIL` and a sentence, line by line.
 
 failed=0
-# Megabytes to transfer, and clients at a time. The debug kernel is slow.
+# Megabytes to transfer, and clients at a time. The debug kernel is slow, and Bochs slower.
 large=100
 crowd=1000
+if [ -n "$LANES" ]; then
+    large=1
+    crowd=64
+fi
 if [ -e /sys/kernel/debug/failslab ]; then
     large=10
     crowd=200

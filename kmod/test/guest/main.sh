@@ -4,6 +4,7 @@
 . ./lib.sh
 
 echo "kernel $(uname -r)"
+[ -z "$LANES" ] || . ./lanes.sh
 echo "guest tests begin" > /dev/kmsg
 check "the module loads" insmod ./ttls.ko
 check "there is no configuration yet" says "no configuration" ./ttls ctl list
@@ -14,6 +15,7 @@ check "its names are listed" says "certificate one.example" ./ttls ctl list
 . ./clients.sh
 . ./nginx.sh
 . ./network.sh
+[ -z "$LANES" ] || . ./batches.sh
 . ./secrets.sh
 
 # A peer that misbehaves, and a server that looks into its socket.
