@@ -102,12 +102,20 @@ fn p256(random: &mut Random) -> PeerShare {
     PeerShare::Secp256r1(share)
 }
 
-/// Coefficients of twelve bits, which are reduced if they are below 3329: all are below 2048 here.
+/// Coefficients below 3329, in twelve bits each. Once in a while one is not reduced, which is refused.
 fn mlkem(random: &mut Random) -> PeerShare {
-    let mut share = random.bytes::<1216>();
+    let mut share = random.edgy::<1216>();
     for pair in share[..1152].chunks_exact_mut(3) {
-        pair[1] &= 0x77;
-        pair[2] &= 0x7f;
+        let [a, b] = [0; 2].map(|_: u8| match random.word() % 8 {
+            0 => 0,
+            1 => 3328,
+            _ => below(random, 3329),
+        });
+        let packed = u32::try_from(a | b << 12).expect("24 bits");
+        pair.copy_from_slice(&packed.to_le_bytes()[..3]);
+    }
+    if random.word().is_multiple_of(16) {
+        share[below(random, 384) * 3..][..2].fill(0xff);
     }
     PeerShare::X25519MlKem768(share)
 }

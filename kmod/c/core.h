@@ -24,7 +24,7 @@ enum ttls_door {
 	TTLS_MEASURE,		/* struct ttls_configuration: sets memory_size */
 	TTLS_BUILD,		/* struct ttls_configuration: sets site; returns a ttls_refusal */
 	TTLS_ADVANCE,		/* struct ttls_advance, alone on its site */
-	TTLS_BEGIN,		/* ttls_worker_size bytes; returns whether lanes will compute */
+	TTLS_BEGIN,		/* ttls_worker_size bytes; returns what will compute: see worker.c */
 	TTLS_RECEIVE,		/* struct ttls_turn */
 	TTLS_RUN,		/* struct ttls_run */
 	TTLS_KEY_UPDATE,	/* struct ttls_key_update */

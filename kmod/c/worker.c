@@ -150,7 +150,10 @@ void ttls_worker_exit(void)
 
 static int begin(struct ttls_worker *worker)
 {
-	int lanes, err;
+	static const char * const ways[] = {
+		"scalar code", "scalar code, ML-KEM in lanes of AVX2", "lanes of AVX-512 IFMA",
+	};
+	int way, err;
 
 	init_llist_head(&worker->queue);
 	INIT_WORK(&worker->work, work);
@@ -158,10 +161,10 @@ static int begin(struct ttls_worker *worker)
 	worker->flights = vmalloc(TTLS_BATCH * TTLS_FLIGHT);
 	if (!worker->core || !worker->flights)
 		return -ENOMEM;
-	lanes = ttls_call(TTLS_BEGIN, worker->core);
-	err = lanes < 0 ? lanes : ttls_call(TTLS_SELF_TEST, worker->core);
+	way = ttls_call(TTLS_BEGIN, worker->core);
+	err = way < 0 ? way : ttls_call(TTLS_SELF_TEST, worker->core);
 	if (!err) {
-		pr_info_once("ttls: public-key work runs in %s\n", lanes ? "lanes of AVX-512 IFMA" : "scalar code");
+		pr_info_once("ttls: public-key work runs in %s\n", ways[way]);
 		return 0;
 	}
 	pr_err("ttls: self-test %d failed: this CPU computes wrong results, the module is not loaded\n", err);

@@ -35,7 +35,7 @@ impl Worker {
     }
 }
 
-/// Makes memory a worker: 1 if it computes in lanes, 0 if in scalar code.
+/// Makes memory a worker: tells what it computes in, by C's numbers.
 ///
 /// # Safety
 /// `memory` has room for a [`Worker`], and nobody else uses it.
@@ -45,7 +45,11 @@ pub unsafe fn init(memory: *mut c_void) -> c_int {
     let cpu = Cpu::detect(Choice::Best).unwrap_or(Cpu::Scalar);
     // SAFETY: promised by the caller; the items are not read before `run` writes them.
     unsafe { Engine::init(&mut (*worker).engine, cpu) };
-    c_int::from(!matches!(cpu, Cpu::Scalar))
+    match cpu {
+        Cpu::Scalar => 0,
+        Cpu::Avx2(_) => 1,
+        Cpu::Ifma(_) | Cpu::AvxIfma(_) => 2,
+    }
 }
 
 /// Computes the jobs of the turns in order, as many as the budget allows, and goes on with their handshakes, to

@@ -20,8 +20,8 @@ check "known answers are right on every path" passes ./self_test
 check "the batch engine's tests pass" passes ./batch $(echo "$TESTS" | tr , ' ')
 check "a batch takes equally many instructions, whatever its secrets are" ./timing ticks "$BATCHES"
 cat /tmp/output
-if [ "$LANES" = avx-ifma ]; then
-    # The module has no lanes of that kind.
-    echo "guest: $failed failed"
-    exit
-fi
+case $LANES in
+    ifma,*) ;;
+    # The module has no lanes of AVX-IFMA.
+    *) echo "guest: $failed failed"; exit ;;
+esac
