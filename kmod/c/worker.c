@@ -151,7 +151,7 @@ void ttls_worker_exit(void)
 static int begin(struct ttls_worker *worker)
 {
 	static const char * const ways[] = {
-		"scalar code", "scalar code, ML-KEM in lanes of AVX2", "lanes of AVX-512 IFMA",
+		"scalar code", "lanes of AVX2, RSA in scalar code", "lanes of AVX-512 IFMA",
 	};
 	int way, err;
 
