@@ -140,13 +140,13 @@ fn measure<T>(
     fixed: [u8; 32],
     make: impl Fn([[u8; 32]; LANES]) -> T,
     mut run: impl FnMut(&mut T),
-    lengths: impl Fn(&T) -> u64,
+    lengths: impl Fn(&T) -> u128,
 ) -> f64 {
     /// Made ahead, so that making them, which differs by class, is over before the clock starts.
     const AHEAD: usize = 8;
     let mut random = Random(count as u64);
     let mut times: Times = [Vec::new(), Vec::new()];
-    let mut by_lengths: BTreeMap<u64, Times> = BTreeMap::new();
+    let mut by_lengths: BTreeMap<u128, Times> = BTreeMap::new();
     for round in 0..(count + count / 20) / AHEAD {
         let made: [(usize, T); AHEAD] = std::array::from_fn(|_| {
             let class = usize::from(random.word() & 1 == 1);
@@ -188,13 +188,13 @@ fn batch<'k>(
     fixed: [u8; 32],
     make: impl Fn([u8; 32]) -> Work<'k>,
 ) -> f64 {
-    // How many r and s there are of each length, in a byte each.
+    // How many pairs of r and s there are of each two lengths, in a byte each.
     let lengths = |item: &Item<'_>| match &item.result {
         Some(Ok(Output::Signed(signature))) if signature.as_bytes().len() < 80 => {
             let der = signature.as_bytes();
             let r = usize::from(der[3]);
             let s = usize::from(der[5 + r]);
-            1 << (8 * (33 - r).min(3)) | 1 << (8 * (33 - s).min(3) + 32)
+            1 << (8 * (33 - r).min(3) + 32 * (33 - s).min(3))
         }
         _ => 0,
     };
