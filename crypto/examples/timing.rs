@@ -133,7 +133,7 @@ fn welch(times: &Times) -> f64 {
 }
 
 /// Measures `run` on what `make` made of secrets of both classes, which come in random order. Of results that are public and
-/// differ in `lengths`, only those of the most common are compared by ticks: encoding them takes its own.
+/// differ in `lengths`, only those of the most common ones are compared by ticks: encoding them takes its own.
 fn measure<T>(
     method: Method,
     count: usize,
@@ -188,13 +188,16 @@ fn batch<'k>(
     fixed: [u8; 32],
     make: impl Fn([u8; 32]) -> Work<'k>,
 ) -> f64 {
-    // How many pairs of r and s there are of each two lengths, in a byte each.
+    // How many pairs of r and s there are of each two kinds, in a byte each. A kind of INTEGER is whether there is a zero in
+    // front, and whether fewer than 32 bytes follow it.
+    let kind = |integer: &[u8]| {
+        let zero = usize::from(integer[0] == 0);
+        zero + 2 * usize::from(integer.len() - zero < 32)
+    };
     let lengths = |item: &Item<'_>| match &item.result {
         Some(Ok(Output::Signed(signature))) if signature.as_bytes().len() < 80 => {
-            let der = signature.as_bytes();
-            let r = usize::from(der[3]);
-            let s = usize::from(der[5 + r]);
-            1 << (8 * (33 - r).min(3) + 32 * (33 - s).min(3))
+            let (r, s) = signature.as_bytes()[4..].split_at(signature.as_bytes()[3].into());
+            1 << (8 * kind(r) + 32 * kind(&s[2..]))
         }
         _ => 0,
     };
