@@ -26,8 +26,7 @@ mod x25519;
 use core::mem::MaybeUninit;
 
 use crate::cpu::Cpu;
-use crate::job::{Failed, KeyExchange, Output, PeerShare, Work};
-use crate::key_exchange::x25519_half;
+use crate::job::{Failed, Output, Work};
 use crate::rsa::Way;
 
 /// One item of work and the place for its result.
@@ -113,19 +112,6 @@ impl Engine {
         let Some(token) = mlkem::Token::new(self.cpu) else { return };
         self.lanes.run(self.cpu, items, &mut self.mlkem);
         self.mlkem.flush(token, items);
-        // Hybrid exchanges too few for X25519's lanes, or where it has none.
-        for index in 0..items.len() {
-            let item = &mut items[index];
-            if item.result.is_none()
-                && let Work::KeyExchange(KeyExchange::Respond { peer: PeerShare::X25519MlKem768(peer), seed }) =
-                    &item.work
-            {
-                match x25519_half(peer, seed) {
-                    Ok(half) => self.mlkem.push(token, index, half, items),
-                    Err(failed) => item.result = Some(Err(failed)),
-                }
-            }
-        }
-        self.mlkem.flush(token, items);
+        self.mlkem.run(token, items);
     }
 }

@@ -6,7 +6,7 @@ use core::mem::ManuallyDrop;
 use super::Item;
 use crate::cpu::{Avx2, Cpu, Ifma};
 use crate::job::{Failed, KeyExchange, PeerShare, Work};
-use crate::key_exchange::{X25519Half, join, mlkem_half};
+use crate::key_exchange::{X25519Half, join, mlkem_half, x25519_half};
 use crate::lanes::{LANES, wipe};
 use crate::mlkem;
 use crate::mlkem::lanes::{Input, Output, Permute, Scratch, encapsulate};
@@ -69,6 +69,23 @@ impl MlKem {
         if self.count == LANES {
             self.flush(t, items);
         }
+    }
+
+    /// Computes hybrid exchanges too few for X25519's lanes: that half in scalar code.
+    pub(super) fn run(&mut self, t: Token, items: &mut [Item<'_>]) {
+        for index in 0..items.len() {
+            let item = &mut items[index];
+            if item.result.is_none()
+                && let Work::KeyExchange(KeyExchange::Respond { peer: PeerShare::X25519MlKem768(peer), seed }) =
+                    &item.work
+            {
+                match x25519_half(peer, seed) {
+                    Ok(half) => self.push(t, index, half, items),
+                    Err(failed) => item.result = Some(Err(failed)),
+                }
+            }
+        }
+        self.flush(t, items);
     }
 
     /// Computes what was gathered and hands out the results.
