@@ -44,12 +44,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("break-even: lanes at which one vector costs less than its items one by one");
     }
     for (operation, lanes) in &break_even {
-        println!("  {operation:<24} {lanes}");
+        println!("  {operation:<30} {lanes}");
     }
     if let Some(path) = json {
         let rows: Vec<_> = rows.iter().map(Row::to_json).collect();
         let break_even: serde_json::Map<_, _> =
-            break_even.into_iter().map(|(operation, lanes)| (operation.to_owned(), json!(lanes))).collect();
+            break_even.into_iter().map(|(operation, lanes)| (operation, json!(lanes))).collect();
         let report = json!({
             "cpu": measure::cpu_model(),
             "command": std::env::args().collect::<Vec<_>>().join(" "),
@@ -94,17 +94,22 @@ fn print_operation(operation: &str, rows: &[Row]) {
     }
 }
 
-/// The time of one item alone against the time of a full vector, by operation.
-fn break_even(rows: &[Row]) -> Vec<(&'static str, usize)> {
+/// The time of one item alone against the time of a full vector, by operation and lanes.
+fn break_even(rows: &[Row]) -> Vec<(String, usize)> {
     let rate = |operation: &str, peer: &str| {
         rows.iter().find(|row| row.operation == operation && row.peer == peer).map(|row| row.median)
     };
     let mut result = Vec::new();
-    for row in rows.iter().filter(|row| row.peer == "ttls-1-vector") {
-        if let Some(alone) = rate(row.operation, "ttls-alone") {
-            // A vector takes 8/rate whatever it holds.
-            let lanes = (8.0 * alone / row.median).ceil();
-            result.push((row.operation, (1..=8).find(|n| *n as f64 >= lanes).unwrap_or(8)));
+    for (vector, alone, lanes) in
+        [("ttls-1-vector", "ttls-alone", ""), ("ttls-avx2-1-vector", "ttls-avx2-alone", ", AVX2")]
+    {
+        for row in rows.iter().filter(|row| row.peer == vector) {
+            if let Some(alone) = rate(row.operation, alone) {
+                // A vector takes 8/rate whatever it holds.
+                let items = (8.0 * alone / row.median).ceil();
+                let items = (1..=8).find(|n| *n as f64 >= items).unwrap_or(8);
+                result.push((format!("{}{lanes}", row.operation), items));
+            }
         }
     }
     result

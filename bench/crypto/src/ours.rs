@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! ttls: batches of 64 (RSA: 8), the same in lanes of 256 bits, one vector of 8, one item alone on the same CPU, and the scalar path.
+//! ttls: batches of 64 (RSA: 8), one vector of 8, one item alone on the same CPU; the same in lanes of 256 bits, with IFMA and
+//! without; and the scalar path.
 
 use std::hint::black_box;
 
