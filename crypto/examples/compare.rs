@@ -60,9 +60,17 @@ impl Keys {
             0 => respond(x25519(random), random),
             1 => generate(Group::X25519, random),
             2 => agree(x25519(random), random),
-            3 => respond(p256(random), random),
+            3 => {
+                let (peer, is_good) = p256(random);
+                let seed = if is_good { random.edgy() } else { random.bytes() };
+                KeyExchange::Respond { peer, seed: Secret::new(seed) }
+            }
             4 => generate(Group::Secp256r1, random),
-            5 => agree(p256(random), random),
+            5 => {
+                let (peer, is_good) = p256(random);
+                let private = if is_good { random.edgy() } else { random.bytes() };
+                KeyExchange::Agree { private: Secret::new(private), peer }
+            }
             6 => respond(mlkem(random), random),
             7 => return self.sign(&self.ecdsa, Scheme::EcdsaP256Sha256, Algorithm::Sha256, random),
             _ => {
@@ -93,13 +101,15 @@ fn x25519(random: &mut Random) -> PeerShare {
     PeerShare::X25519(random.edgy())
 }
 
-/// Once in a while not on the curve.
-fn p256(random: &mut Random) -> PeerShare {
+/// Once in a while not on the curve: `false`. Such a share must not meet a scalar out of range, for it is not said which of two
+/// mistakes is told.
+fn p256(random: &mut Random) -> (PeerShare, bool) {
     let mut share = ttls_crypto::p256::public_key(&Secret::new(random.bytes())).expect("a scalar in range");
-    if random.word().is_multiple_of(16) {
+    let is_good = !random.word().is_multiple_of(16);
+    if !is_good {
         share[below(random, 65)] ^= 1;
     }
-    PeerShare::Secp256r1(share)
+    (PeerShare::Secp256r1(share), is_good)
 }
 
 /// Coefficients below 3329, in twelve bits each. Once in a while one is not reduced, which is refused.
