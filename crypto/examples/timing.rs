@@ -147,7 +147,8 @@ fn measure<T>(
     let mut random = Random(count as u64);
     let mut times: Times = [Vec::new(), Vec::new()];
     let mut by_lengths: BTreeMap<u128, Times> = BTreeMap::new();
-    for round in 0..(count + count / 20) / AHEAD {
+    let warm_up = (count / 20).div_ceil(AHEAD).max(1);
+    for round in 0..warm_up + count / AHEAD {
         let made: [(usize, T); AHEAD] = std::array::from_fn(|_| {
             let class = usize::from(random.word() & 1 == 1);
             // Drawn for both classes, so that drawing tells nothing.
@@ -160,8 +161,8 @@ fn measure<T>(
             let start = method.now();
             run(&mut work);
             let time = (method.now() - start) as f64;
-            // The first twentieth warms up.
-            if round < count / 20 / AHEAD || method.disturbances() != before {
+            // What comes first warms up.
+            if round < warm_up || method.disturbances() != before {
                 continue;
             }
             match method {
