@@ -254,6 +254,9 @@ fn main() {
     }
 
     let x25519 = PeerShare::X25519(ttls_crypto::x25519::public_key(&Secret::new([3; 32])));
+    let mut hybrid = [0x55; 1216];
+    hybrid[1184..].copy_from_slice(&ttls_crypto::x25519::public_key(&Secret::new([3; 32])));
+    let hybrid = PeerShare::X25519MlKem768(hybrid);
     let p256 = PeerShare::Secp256r1(ttls_crypto::p256::public_key(&Secret::new([3; 32])).expect("a key"));
     let ecdsa = SigningKey::from_der(Encoding::Pkcs8, include_bytes!("../../vectors/keys/p256.pkcs8.der"));
     let rsa = SigningKey::from_der(Encoding::Pkcs8, include_bytes!("../../vectors/keys/rsa-2048.pkcs8.der"));
@@ -266,7 +269,7 @@ fn main() {
     let random = RefCell::new(Random(1));
 
     let mut worst: f64 = 0.0;
-    for choice in [Choice::Ifma, Choice::AvxIfma, Choice::Scalar] {
+    for choice in [Choice::Ifma, Choice::AvxIfma, Choice::Avx2, Choice::Scalar] {
         let cpu = match Cpu::detect(choice) {
             Ok(cpu) => cpu,
             Err(missing) => {
@@ -287,6 +290,11 @@ fn main() {
         let pss = Scheme::RsaPss(Algorithm::Sha256);
         for (operation, t, count) in [
             ("x25519 respond", batch(method, &mut engine, count, [0; 32], |k| respond(&x25519, k)), count),
+            (
+                "x25519mlkem768 respond",
+                batch(method, &mut engine, count, [0; 32], |k| respond(&hybrid, k)),
+                count,
+            ),
             (
                 "x25519 generate",
                 batch(method, &mut engine, count, [0xff; 32], |k| {

@@ -40,6 +40,22 @@ fn square<S: Simd52>(t: S, a: [S::Vector; 5]) -> Columns<S> {
     c
 }
 
+#[inline(always)]
+fn difference<S: Simd52>(mut a: Columns<S>, b: Columns<S>) -> Columns<S> {
+    for i in 0..10 {
+        a[i] = a[i] - b[i];
+    }
+    a
+}
+
+#[inline(always)]
+fn times8<S: Simd52>(mut a: Columns<S>) -> Columns<S> {
+    for column in &mut a {
+        *column = column.shl::<3>();
+    }
+    a
+}
+
 macro_rules! montgomery {
     ($set:ty) => {
         impl Montgomery for $set {
@@ -56,19 +72,13 @@ macro_rules! montgomery {
             }
 
             #[inline(always)]
-            fn difference(mut a: Columns<Self>, b: Columns<Self>) -> Columns<Self> {
-                for i in 0..10 {
-                    a[i] = a[i] - b[i];
-                }
-                a
+            fn difference(a: Columns<Self>, b: Columns<Self>) -> Columns<Self> {
+                difference::<Self>(a, b)
             }
 
             #[inline(always)]
-            fn times8(mut a: Columns<Self>) -> Columns<Self> {
-                for column in &mut a {
-                    *column = column.shl::<3>();
-                }
-                a
+            fn times8(a: Columns<Self>) -> Columns<Self> {
+                times8::<Self>(a)
             }
 
             #[inline(always)]
