@@ -23,7 +23,7 @@ check "a batch takes equally many instructions, whatever its secrets are" ./timi
 cp /tmp/output /tmp/ticks
 cat /tmp/ticks
 paths=$(echo "$LANES" | tr , '\n' | wc -l)
-check "that was seen of X25519 and P-256 in lanes" [ "$(grep -c -E '^(avx-)?ifma +(x25519|p256).* 0\.00$' /tmp/ticks)" = $((3 * paths)) ]
+check "that was seen of X25519, ML-KEM and P-256 in lanes" [ "$(grep -c -E '^(avx-)?ifma +(x25519|p256).* 0\.00$' /tmp/ticks)" = $((4 * paths)) ]
 case $LANES in
     ifma,*) ;;
     # The module has no lanes of AVX-IFMA.
