@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Random work, computed in lanes and by scalar code: `compare PATH ROUNDS [SEED]`, PATH being `ifma` or `avx-ifma`.
+//! Random work, computed in lanes and by scalar code: `compare PATH ROUNDS [SEED]`, PATH being `ifma`, `avx-ifma` or `avx2`.
 //!
 //! A round is a batch of one kind and one of two kinds mixed, of eight to 64 items of each, so that full and partly filled
 //! vectors meet. The last line counts what was compared; a difference panics and names the seed, and so does a CPU
@@ -8,13 +8,13 @@
 use ttls_crypto::batch::{Engine, Item};
 use ttls_crypto::cpu::{Choice, Cpu};
 use ttls_crypto::hash::Algorithm;
-use ttls_crypto::job::{Failed, Group, KeyExchange, Output, PeerShare, SignRequest, Work};
+use ttls_crypto::job::{Group, KeyExchange, PeerShare, SignRequest, Work};
 use ttls_crypto::secret::Secret;
 use ttls_crypto::sign::{Encoding, Scheme, SigningKey};
 
 #[path = "../tests/common/mod.rs"]
 mod common;
-use common::Random;
+use common::{Random, bytes};
 
 const KINDS: [&str; 11] = [
     "x25519 respond",
@@ -71,11 +71,11 @@ impl Keys {
                 let private = if is_good { random.edgy() } else { random.bytes() };
                 KeyExchange::Agree { private: Secret::new(private), peer }
             }
-            6 => respond(mlkem(random), random),
+            6 => respond(PeerShare::X25519MlKem768(random.mlkem768_share(16)), random),
             7 => return self.sign(&self.ecdsa, Scheme::EcdsaP256Sha256, Algorithm::Sha256, random),
             _ => {
-                let hash = [Algorithm::Sha256, Algorithm::Sha384, Algorithm::Sha512][below(random, 3)];
-                let scheme = [Scheme::RsaPss(hash), Scheme::RsaPkcs1(hash)][below(random, 2)];
+                let hash = [Algorithm::Sha256, Algorithm::Sha384, Algorithm::Sha512][random.below(3)];
+                let scheme = [Scheme::RsaPss(hash), Scheme::RsaPkcs1(hash)][random.below(2)];
                 return self.sign(&self.rsa[kind - 8], scheme, hash, random);
             }
         })
@@ -93,10 +93,6 @@ impl Keys {
     }
 }
 
-fn below(random: &mut Random, end: usize) -> usize {
-    usize::try_from(random.word() >> 33).expect("31 bits") % end
-}
-
 fn x25519(random: &mut Random) -> PeerShare {
     PeerShare::X25519(random.edgy())
 }
@@ -107,43 +103,14 @@ fn p256(random: &mut Random) -> (PeerShare, bool) {
     let mut share = ttls_crypto::p256::public_key(&Secret::new(random.bytes())).expect("a scalar in range");
     let is_good = !random.word().is_multiple_of(16);
     if !is_good {
-        share[below(random, 65)] ^= 1;
+        share[random.below(65)] ^= 1;
     }
     (PeerShare::Secp256r1(share), is_good)
 }
 
-/// Coefficients below 3329, in twelve bits each. Once in a while one is not reduced, which is refused.
-fn mlkem(random: &mut Random) -> PeerShare {
-    let mut share = random.edgy::<1216>();
-    for pair in share[..1152].chunks_exact_mut(3) {
-        let [a, b] = [0; 2].map(|_: u8| match random.word() % 8 {
-            0 => 0,
-            1 => 3328,
-            _ => below(random, 3329),
-        });
-        let packed = u32::try_from(a | b << 12).expect("24 bits");
-        pair.copy_from_slice(&packed.to_le_bytes()[..3]);
-    }
-    if random.word().is_multiple_of(16) {
-        share[below(random, 384) * 3..][..2].fill(0xff);
-    }
-    PeerShare::X25519MlKem768(share)
-}
-
-/// What a result says, in bytes that can be compared.
-fn bytes(result: &Result<Output, Failed>) -> Result<(&[u8], &[u8]), Failed> {
-    match result {
-        Ok(Output::Exchanged { share, shared }) => Ok((share.as_bytes(), shared.expose())),
-        Ok(Output::Generated { share, private }) => Ok((share.as_bytes(), private.expose())),
-        Ok(Output::Agreed(shared)) => Ok((&[], shared.expose())),
-        Ok(Output::Signed(signature)) => Ok((signature.as_bytes(), &[])),
-        Err(failed) => Err(*failed),
-    }
-}
-
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let path = arguments.next().and_then(|name| Choice::from_name(&name)).expect("ifma or avx-ifma");
+    let path = arguments.next().and_then(|name| Choice::from_name(&name)).expect("ifma, avx-ifma or avx2");
     let rounds: u64 = arguments.next().and_then(|n| n.parse().ok()).expect("a number of rounds");
     let seed = arguments.next().map_or(1, |n| n.parse().expect("a number as seed"));
     let cpu = Cpu::detect(path).unwrap_or_else(|missing| {
@@ -160,15 +127,13 @@ fn main() {
     for round in 0..rounds {
         // Kinds take turns; the second of a mixture is drawn.
         let kind = usize::try_from(round).expect("64 bits") % KINDS.len();
-        for other in [None, Some(below(&mut random, KINDS.len()))] {
+        for other in [None, Some(random.below(KINDS.len()))] {
             let most = |kind: usize| if kind < 8 { 64 } else { 16 };
-            let mut kinds = vec![kind; 8 + below(&mut random, most(kind) - 7)];
-            kinds.extend(
-                other.into_iter().flat_map(|kind| vec![kind; 8 + below(&mut random, most(kind) - 7)]),
-            );
+            let mut kinds = vec![kind; 8 + random.below(most(kind) - 7)];
+            kinds.extend(other.into_iter().flat_map(|kind| vec![kind; 8 + random.below(most(kind) - 7)]));
             // In random order.
             for i in (1..kinds.len()).rev() {
-                kinds.swap(i, below(&mut random, i + 1));
+                kinds.swap(i, random.below(i + 1));
             }
             let mut items: Vec<_> =
                 kinds.iter().map(|kind| Item::new(keys.work(*kind, &mut random))).collect();

@@ -6,7 +6,7 @@
 
 mod common;
 
-use common::{Random, hex};
+use common::{Random, bytes, hex};
 use ttls_crypto::batch::{Engine, Item};
 use ttls_crypto::cpu::{Choice, Cpu};
 use ttls_crypto::hash::{Algorithm, Digest};
@@ -33,15 +33,9 @@ fn batches() -> usize {
 /// A share or signature, and a secret.
 type Outcome = Result<(Vec<u8>, Vec<u8>), Failed>;
 
-/// An outcome as bytes that can be compared.
-fn bytes(result: &Result<Output, Failed>) -> Outcome {
-    Ok(match result {
-        Ok(Output::Exchanged { share, shared }) => (share.as_bytes().to_vec(), shared.expose().to_vec()),
-        Ok(Output::Generated { share, private }) => (share.as_bytes().to_vec(), private.expose().to_vec()),
-        Ok(Output::Agreed(shared)) => (Vec::new(), shared.expose().to_vec()),
-        Ok(Output::Signed(signature)) => (signature.as_bytes().to_vec(), Vec::new()),
-        Err(failed) => return Err(*failed),
-    })
+/// An outcome that outlives its items.
+fn outcome(result: &Result<Output, Failed>) -> Outcome {
+    bytes(result).map(|(public, secret)| (public.to_vec(), secret.to_vec()))
 }
 
 /// Runs the items and compares each with the scalar path.
@@ -50,8 +44,8 @@ fn check(engine: &mut Engine, works: Vec<Work<'_>>) -> Vec<Outcome> {
     engine.run(&mut items);
     let name = engine.cpu().name();
     let results = items.iter().enumerate().map(|(index, item)| {
-        let result = bytes(item.result.as_ref().expect("every item gets a result"));
-        assert_eq!(result, bytes(&item.work.run()), "{name}: item {index} of {}", items.len());
+        let result = outcome(item.result.as_ref().expect("every item gets a result"));
+        assert_eq!(result, outcome(&item.work.run()), "{name}: item {index} of {}", items.len());
         result
     });
     results.collect()
@@ -95,11 +89,6 @@ fn near(offset: i64) -> [u8; 32] {
     number
 }
 
-/// A random number below `end`.
-fn below(random: &mut Random, end: usize) -> usize {
-    usize::try_from(random.word() >> 33).unwrap() % end
-}
-
 /// A client's share.
 fn peer(group: Group, random: &mut Random) -> PeerShare {
     match group {
@@ -108,20 +97,7 @@ fn peer(group: Group, random: &mut Random) -> PeerShare {
             let public = ttls_crypto::p256::public_key(&Secret::new(random.bytes())).unwrap();
             PeerShare::Secp256r1(public)
         }
-        Group::X25519MlKem768 => {
-            // Reduced coefficients, two in three bytes; sometimes one is not.
-            let mut share = [0; 1216];
-            for pair in share[..1152].as_chunks_mut::<3>().0 {
-                let (a, b) = (random.word() % 3329, random.word() % 3329);
-                pair.copy_from_slice(&(a | b << 12).to_le_bytes()[..3]);
-            }
-            if random.word().is_multiple_of(4) {
-                let place = below(random, 384) * 3;
-                share[place..place + 3].fill(0xff);
-            }
-            share[1152..].copy_from_slice(&random.edgy::<64>());
-            PeerShare::X25519MlKem768(share)
-        }
+        Group::X25519MlKem768 => PeerShare::X25519MlKem768(random.mlkem768_share(4)),
     }
 }
 
@@ -136,7 +112,7 @@ fn mixed_batches() {
             let count = 1 + random.word() % 150;
             let works = (0..count).map(|_| match random.word() % kinds {
                 0 => respond(peer(Group::X25519, &mut random), random.edgy()),
-                1 => sign(&keys[below(&mut random, 3)], random.edgy(), random.edgy()),
+                1 => sign(&keys[random.below(3)], random.edgy(), random.edgy()),
                 2 => agree(random.edgy(), peer(Group::X25519, &mut random)),
                 3 => generate(Group::X25519, random.edgy()),
                 4 => respond(peer(Group::Secp256r1, &mut random), random.edgy()),
@@ -367,7 +343,7 @@ fn independent_libraries_agree() {
                 } else {
                     Ok((public.to_vec(), secret.to_vec()))
                 };
-                assert_eq!(bytes(item.result.as_ref().unwrap()), expected);
+                assert_eq!(outcome(item.result.as_ref().unwrap()), expected);
             }
 
             let client = ml_kem::ml_kem_768::DecapsulationKey::from_seed(random.bytes::<64>().into());
@@ -393,7 +369,7 @@ fn independent_libraries_agree() {
             engine.run(&mut items);
             for (item, digest) in items.iter().zip(&digests) {
                 let (der, _) = bytes(item.result.as_ref().unwrap()).unwrap();
-                let signature = p256::ecdsa::Signature::from_der(&der).expect("DER");
+                let signature = p256::ecdsa::Signature::from_der(der).expect("DER");
                 verifying.verify_prehash(digest, &signature).expect("verifies");
             }
 
@@ -411,7 +387,7 @@ fn independent_libraries_agree() {
                 let public = p256::elliptic_curve::sec1::ToSec1Point::to_sec1_point(&own.public_key(), false);
                 let (share, shared) = bytes(item.result.as_ref().unwrap()).unwrap();
                 assert_eq!(share, public.as_bytes());
-                assert_eq!(shared, secret.raw_secret_bytes()[..]);
+                assert_eq!(shared, secret.raw_secret_bytes().as_slice());
             }
         }
     }
@@ -447,12 +423,12 @@ fn rsa() {
     for mut engine in engines() {
         for _ in 0..batches().div_ceil(5) {
             // Few kinds at a time, so that passes of each fill.
-            let first = below(&mut random, keys.len());
-            let kinds = 1 + below(&mut random, keys.len() - first);
+            let first = random.below(keys.len());
+            let kinds = 1 + random.below(keys.len() - first);
             let count = 1 + random.word() % 20;
             let works = (0..count).map(|_| {
-                let key = &keys[first + below(&mut random, kinds)];
-                let hash = hashes[below(&mut random, 3)];
+                let key = &keys[first + random.below(kinds)];
+                let hash = hashes[random.below(3)];
                 let scheme = if random.word().is_multiple_of(2) {
                     Scheme::RsaPss(hash)
                 } else {
