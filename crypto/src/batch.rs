@@ -110,8 +110,7 @@ impl Engine {
     #[cfg(target_arch = "x86_64")]
     fn run_lanes(&mut self, items: &mut [Item<'_>]) {
         let Some(token) = mlkem::Token::new(self.cpu) else { return };
-        self.lanes.run(self.cpu, items, &mut self.mlkem);
-        self.mlkem.flush(token, items);
+        self.lanes.run(self.cpu, items, (token, &mut self.mlkem));
         self.mlkem.run(token, items);
     }
 }

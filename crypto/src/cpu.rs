@@ -5,50 +5,11 @@
 #[cfg(target_arch = "x86_64")]
 use core::sync::atomic::{AtomicBool, Ordering};
 
-/// Proof that AVX-512F, VL, DQ and IFMA with BMI1, BMI2 and LZCNT can be executed, ZMM state included.
-///
-/// Inside a kernel the proof holds only between `kernel_fpu_begin` and `kernel_fpu_end`.
-#[derive(Clone, Copy)]
-pub struct Ifma(Proof);
-
 #[cfg(target_arch = "x86_64")]
 type Proof = ();
 /// No such token off x86-64.
 #[cfg(not(target_arch = "x86_64"))]
 type Proof = core::convert::Infallible;
-
-impl Ifma {
-    /// Asks the CPU (CPUID) and the operating system (XCR0), without the standard library.
-    #[cfg(target_arch = "x86_64")]
-    pub fn detect() -> Option<Self> {
-        use core::arch::x86_64::{__cpuid, __cpuid_count};
-        const BMI1: u32 = 1 << 3;
-        const BMI2: u32 = 1 << 8;
-        const AVX512F: u32 = 1 << 16;
-        const AVX512DQ: u32 = 1 << 17;
-        const AVX512IFMA: u32 = 1 << 21;
-        const AVX512VL: u32 = 1 << 31;
-        const NEEDED: u32 = BMI1 | BMI2 | AVX512F | AVX512DQ | AVX512IFMA | AVX512VL;
-        const LZCNT: u32 = 1 << 5;
-        const OSXSAVE: u32 = 1 << 27;
-        // XCR0: SSE, AVX, opmask, upper halves of ZMM0-15, ZMM16-31.
-        const ZMM_STATE: u32 = 0b1110_0110;
-
-        if __cpuid(0).eax < 7 || __cpuid(0x8000_0000).eax < 0x8000_0001 {
-            return None;
-        }
-        let instructions = __cpuid(1).ecx & OSXSAVE != 0
-            && __cpuid_count(7, 0).ebx & NEEDED == NEEDED
-            && __cpuid(0x8000_0001).ecx & LZCNT != 0;
-        (instructions && xcr0() & ZMM_STATE == ZMM_STATE).then_some(Self(()))
-    }
-
-    /// Never there.
-    #[cfg(not(target_arch = "x86_64"))]
-    pub fn detect() -> Option<Self> {
-        None
-    }
-}
 
 /// Proof that AVX2, BMI1, BMI2 and LZCNT can be executed, YMM state included.
 ///
@@ -86,9 +47,38 @@ impl Avx2 {
     }
 }
 
+/// Proof of what [`Avx2`] proves, and that AVX-512F, VL, DQ and IFMA can be executed, ZMM state included.
+///
+/// Inside a kernel the proof holds only between `kernel_fpu_begin` and `kernel_fpu_end`.
+#[derive(Clone, Copy)]
+pub struct Ifma(#[allow(dead_code)] Proof);
+
+impl Ifma {
+    /// Asks the CPU (CPUID) and the operating system (XCR0), without the standard library.
+    #[cfg(target_arch = "x86_64")]
+    pub fn detect() -> Option<Self> {
+        const AVX512F: u32 = 1 << 16;
+        const AVX512DQ: u32 = 1 << 17;
+        const AVX512IFMA: u32 = 1 << 21;
+        const AVX512VL: u32 = 1 << 31;
+        const NEEDED: u32 = AVX512F | AVX512DQ | AVX512IFMA | AVX512VL;
+        // XCR0: SSE, AVX, opmask, upper halves of ZMM0-15, ZMM16-31.
+        const ZMM_STATE: u32 = 0b1110_0110;
+
+        Avx2::detect()?;
+        let instructions = core::arch::x86_64::__cpuid_count(7, 0).ebx & NEEDED == NEEDED;
+        (instructions && xcr0() & ZMM_STATE == ZMM_STATE).then_some(Self(()))
+    }
+
+    /// Never there.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn detect() -> Option<Self> {
+        None
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 impl From<Ifma> for Avx2 {
-    /// AVX-512F includes AVX2; the rest the token proves itself.
     fn from(_: Ifma) -> Self {
         Self(())
     }

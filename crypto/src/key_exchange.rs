@@ -54,7 +54,6 @@ fn respond_hybrid(peer: &[u8; MAX_PEER_SHARE], seed: &Seed) -> Result<Output, Fa
 }
 
 /// What X25519 adds to the hybrid group.
-#[derive(Clone)]
 pub(crate) struct X25519Half {
     pub(crate) share: [u8; x25519::LEN],
     pub(crate) secret: Secret<{ x25519::LEN }>,

@@ -166,10 +166,8 @@ struct Computer<'s, S: Curve25519 + Montgomery, const PARTS: usize> {
 
 impl Lanes {
     /// Computes the items for which lanes pay off. Others, and lanes that fail to finish, keep `None`.
-    pub(super) fn run(&mut self, cpu: Cpu, items: &mut [Item<'_>], mlkem: &mut MlKem) {
+    pub(super) fn run(&mut self, cpu: Cpu, items: &mut [Item<'_>], mlkem: (Token, &mut MlKem)) {
         let Self { passes, scratch } = self;
-        let Some(kem) = Token::new(cpu) else { return };
-        let mlkem = (kem, mlkem);
         // SAFETY: any bytes are valid integers, so every field is, whichever was written.
         unsafe {
             match cpu {

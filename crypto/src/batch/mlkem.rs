@@ -71,8 +71,11 @@ impl MlKem {
         }
     }
 
-    /// Computes hybrid exchanges too few for X25519's lanes: that half in scalar code.
+    /// Computes what was gathered, and the hybrid exchanges that are left: too few for X25519's lanes, so that half is
+    /// scalar code's.
     pub(super) fn run(&mut self, t: Token, items: &mut [Item<'_>]) {
+        // What waits here has no result either.
+        self.flush(t, items);
         for index in 0..items.len() {
             let item = &mut items[index];
             if item.result.is_none()

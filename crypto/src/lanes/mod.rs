@@ -34,6 +34,7 @@ pub(crate) mod invert;
 pub(crate) mod montgomery;
 pub(crate) mod nonce;
 pub(crate) mod p256;
+pub(crate) mod products;
 pub(crate) mod recode;
 pub(crate) mod rsa;
 pub(crate) mod simd;
@@ -45,7 +46,8 @@ pub(crate) const LANES: usize = 8;
 /// Most vectors that share one inversion: 64 items.
 pub(crate) const VECTORS: usize = 8;
 
-/// More than the deepest frames of lane code together: 7.8 KiB, in registers of 256 bits.
+/// More than the deepest frames of the curves' lanes together: 7.8 KiB, in registers of 256 bits. RSA's go deeper;
+/// they wipe their own arrays.
 const DEPTH: usize = 12 * 1024;
 
 /// Puts an integer into one lane.
@@ -100,48 +102,6 @@ pub(crate) fn wipe<T: Plain>(secrets: &mut [T]) {
     }
 }
 
-/// Wipes the vector registers and as much of the stack below the caller as lane code uses.
-#[inline(never)]
-#[target_feature(enable = "avx512f")]
-fn wipe_below(_t: Ifma) {
-    let mut below = core::mem::MaybeUninit::<[u8; DEPTH]>::uninit();
-    // SAFETY: the array is ours to write. The assembly writes what it declares; the token proves
-    // AVX-512F.
-    unsafe {
-        below.as_mut_ptr().write_bytes(0, 1);
-        core::arch::asm!(
-            "/* {0} */",
-            "vzeroall",
-            "vpxord zmm16, zmm16, zmm16",
-            "vpxord zmm17, zmm17, zmm17",
-            "vpxord zmm18, zmm18, zmm18",
-            "vpxord zmm19, zmm19, zmm19",
-            "vpxord zmm20, zmm20, zmm20",
-            "vpxord zmm21, zmm21, zmm21",
-            "vpxord zmm22, zmm22, zmm22",
-            "vpxord zmm23, zmm23, zmm23",
-            "vpxord zmm24, zmm24, zmm24",
-            "vpxord zmm25, zmm25, zmm25",
-            "vpxord zmm26, zmm26, zmm26",
-            "vpxord zmm27, zmm27, zmm27",
-            "vpxord zmm28, zmm28, zmm28",
-            "vpxord zmm29, zmm29, zmm29",
-            "vpxord zmm30, zmm30, zmm30",
-            "vpxord zmm31, zmm31, zmm31",
-            in(reg) below.as_mut_ptr(),
-            out("zmm0") _, out("zmm1") _, out("zmm2") _, out("zmm3") _,
-            out("zmm4") _, out("zmm5") _, out("zmm6") _, out("zmm7") _,
-            out("zmm8") _, out("zmm9") _, out("zmm10") _, out("zmm11") _,
-            out("zmm12") _, out("zmm13") _, out("zmm14") _, out("zmm15") _,
-            out("zmm16") _, out("zmm17") _, out("zmm18") _, out("zmm19") _,
-            out("zmm20") _, out("zmm21") _, out("zmm22") _, out("zmm23") _,
-            out("zmm24") _, out("zmm25") _, out("zmm26") _, out("zmm27") _,
-            out("zmm28") _, out("zmm29") _, out("zmm30") _, out("zmm31") _,
-            options(nostack, preserves_flags),
-        );
-    }
-}
-
 /// Wipes the registers of AVX2 and as much of the stack below the caller as lane code uses.
 #[inline(never)]
 #[target_feature(enable = "avx2")]
@@ -163,10 +123,44 @@ pub(crate) fn wipe_avx2_registers_and_stack() {
     }
 }
 
+/// Wipes the registers that AVX-512 adds.
+#[target_feature(enable = "avx512f")]
+fn wipe_upper_registers() {
+    // SAFETY: the assembly writes what it declares.
+    unsafe {
+        core::arch::asm!(
+            "vpxord zmm16, zmm16, zmm16",
+            "vpxord zmm17, zmm17, zmm17",
+            "vpxord zmm18, zmm18, zmm18",
+            "vpxord zmm19, zmm19, zmm19",
+            "vpxord zmm20, zmm20, zmm20",
+            "vpxord zmm21, zmm21, zmm21",
+            "vpxord zmm22, zmm22, zmm22",
+            "vpxord zmm23, zmm23, zmm23",
+            "vpxord zmm24, zmm24, zmm24",
+            "vpxord zmm25, zmm25, zmm25",
+            "vpxord zmm26, zmm26, zmm26",
+            "vpxord zmm27, zmm27, zmm27",
+            "vpxord zmm28, zmm28, zmm28",
+            "vpxord zmm29, zmm29, zmm29",
+            "vpxord zmm30, zmm30, zmm30",
+            "vpxord zmm31, zmm31, zmm31",
+            out("zmm16") _, out("zmm17") _, out("zmm18") _, out("zmm19") _,
+            out("zmm20") _, out("zmm21") _, out("zmm22") _, out("zmm23") _,
+            out("zmm24") _, out("zmm25") _, out("zmm26") _, out("zmm27") _,
+            out("zmm28") _, out("zmm29") _, out("zmm30") _, out("zmm31") _,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+}
+
 /// Wipes what passes leave in vector registers and on the stack.
-pub(crate) fn wipe_registers_and_stack(t: Ifma) {
-    // SAFETY: the token proves AVX-512F.
-    unsafe { wipe_below(t) }
+pub(crate) fn wipe_registers_and_stack(_t: Ifma) {
+    // SAFETY: the token proves AVX-512F and AVX2. VZEROALL clears the other registers in their whole width.
+    unsafe {
+        wipe_upper_registers();
+        wipe_avx2_registers_and_stack();
+    }
 }
 
 #[cfg(test)]

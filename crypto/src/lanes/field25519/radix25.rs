@@ -17,6 +17,7 @@ use core::mem::MaybeUninit;
 
 use crate::lanes::Plain;
 use crate::lanes::avx::{Half, Mask, V, Without};
+use crate::lanes::products::{factor, first, terms};
 use crate::lanes::simd::{Simd as _, Vector as _};
 
 type Token = Half<Without>;
@@ -105,73 +106,23 @@ fn select(mut a: Limbs, mask: Mask, other: Limbs) -> Limbs {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn columns(factors: &Limbs, table: &[V<Without>; 20]) -> Limbs {
-    macro_rules! even_row {
-        () => {
-            row!("ymm10", "ymm10")
-        };
-    }
-    macro_rules! odd_row {
-        () => {
-            concat!("vpaddq ymm11, ymm10, ymm10\n", row!("ymm11", "ymm10"))
-        };
-    }
-    macro_rules! row {
-        ($even:literal, $odd:literal) => {
-            concat!(
-                term!(0, $even),
-                term!(1, $odd),
-                term!(2, $even),
-                term!(3, $odd),
-                term!(4, $even),
-                term!(5, $odd),
-                term!(6, $even),
-                term!(7, $odd),
-                term!(8, $even),
-                term!(9, $odd)
-            )
-        };
-    }
-    macro_rules! term {
-        ($column:literal, $factor:literal) => {
-            concat!(
-                "vpmuludq ymm12, ",
-                $factor,
-                ", [{g} + 32*",
-                $column,
-                "]\n",
-                "vpaddq ymm",
-                $column,
-                ", ymm",
-                $column,
-                ", ymm12\n"
-            )
-        };
-    }
     let mut c = [const { MaybeUninit::<__m256i>::uninit() }; 10];
     // SAFETY: compiled for AVX2. Rows read f_0 to f_9, and ten limbs of the table from its tenth to its first.
     unsafe {
         asm!(
             "vmovdqa ymm10, [{f}]",
-            "vpmuludq ymm0, ymm10, [{g}]",
-            "vpmuludq ymm1, ymm10, [{g} + 32]",
-            "vpmuludq ymm2, ymm10, [{g} + 64]",
-            "vpmuludq ymm3, ymm10, [{g} + 96]",
-            "vpmuludq ymm4, ymm10, [{g} + 128]",
-            "vpmuludq ymm5, ymm10, [{g} + 160]",
-            "vpmuludq ymm6, ymm10, [{g} + 192]",
-            "vpmuludq ymm7, ymm10, [{g} + 224]",
-            "vpmuludq ymm8, ymm10, [{g} + 256]",
-            "vpmuludq ymm9, ymm10, [{g} + 288]",
+            first!("ymm10" by "g": 0 => 0, 1 => 1, 2 => 2, 3 => 3, 4 => 4, 5 => 5, 6 => 6, 7 => 7, 8 => 8, 9 => 9),
             "2:",
-            "vmovdqa ymm10, [{f} + 32]",
             "sub {g}, 32",
-            odd_row!(),
+            factor!("f": 1),
+            terms!("ymm11" by "g": 0 => 0, 2 => 2, 4 => 4, 6 => 6, 8 => 8),
+            terms!("ymm10" by "g": 1 => 1, 3 => 3, 5 => 5, 7 => 7, 9 => 9),
             "cmp {g}, {last}",
             "je 3f",
             "vmovdqa ymm10, [{f} + 64]",
             "add {f}, 64",
             "sub {g}, 32",
-            even_row!(),
+            terms!("ymm10" by "g": 0 => 0, 1 => 1, 2 => 2, 3 => 3, 4 => 4, 5 => 5, 6 => 6, 7 => 7, 8 => 8, 9 => 9),
             "jmp 2b",
             "3:",
             f = inout(reg) factors.as_ptr() => _,
@@ -190,85 +141,57 @@ fn columns(factors: &Limbs, table: &[V<Without>; 20]) -> Limbs {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn columns_of_square(factors: &Limbs, wrapped: &[V<Without>; 5]) -> Limbs {
-    // Limb i in ymm10, twice that in ymm11, and after `four` four times.
-    macro_rules! limb {
-        ($i:literal) => {
-            concat!("vmovdqa ymm10, [{f} + 32*", $i, "]\n", "vpaddq ymm11, ymm10, ymm10\n")
-        };
-    }
+    /// Four times the limb into `ymm11`, after [`factor`].
     macro_rules! four {
         () => {
             "vpaddq ymm11, ymm11, ymm11\n"
-        };
-    }
-    macro_rules! terms {
-        ($factor:literal: $($j:literal => $column:literal),+) => {
-            concat!($(
-                "vpmuludq ymm12, ", $factor, ", [{f} + 32*", $j, "]\n",
-                "vpaddq ymm", $column, ", ymm", $column, ", ymm12\n"
-            ),+)
-        };
-    }
-    macro_rules! wrapped {
-        ($factor:literal: $($j:literal => $column:literal),+) => {
-            concat!($(
-                "vpmuludq ymm12, ", $factor, ", [{w} + 32*(", $j, " - 5)]\n",
-                "vpaddq ymm", $column, ", ymm", $column, ", ymm12\n"
-            ),+)
         };
     }
     let mut c = [const { MaybeUninit::<__m256i>::uninit() }; 10];
     // SAFETY: compiled for AVX2. What is read are the ten and the five limbs.
     unsafe {
         asm!(
-            limb!(0),
-            "vpmuludq ymm0, ymm10, ymm10",
-            "vpmuludq ymm1, ymm11, [{f} + 32]",
-            "vpmuludq ymm2, ymm11, [{f} + 64]",
-            "vpmuludq ymm3, ymm11, [{f} + 96]",
-            "vpmuludq ymm4, ymm11, [{f} + 128]",
-            "vpmuludq ymm5, ymm11, [{f} + 160]",
-            "vpmuludq ymm6, ymm11, [{f} + 192]",
-            "vpmuludq ymm7, ymm11, [{f} + 224]",
-            "vpmuludq ymm8, ymm11, [{f} + 256]",
-            "vpmuludq ymm9, ymm11, [{f} + 288]",
-            limb!(1),
-            terms!("ymm11": 1 => 2, 2 => 3, 4 => 5, 6 => 7, 8 => 9),
+            factor!("f": 0),
+            first!("ymm10" by "f": 0 => 0),
+            first!("ymm11" by "f": 1 => 1, 2 => 2, 3 => 3, 4 => 4, 5 => 5, 6 => 6, 7 => 7, 8 => 8, 9 => 9),
+            factor!("f": 1),
+            terms!("ymm11" by "f": 1 => 2, 2 => 3, 4 => 5, 6 => 7, 8 => 9),
             four!(),
-            terms!("ymm11": 3 => 4, 5 => 6, 7 => 8),
-            wrapped!("ymm11": 9 => 0),
-            limb!(2),
-            terms!("ymm10": 2 => 4),
-            terms!("ymm11": 3 => 5, 4 => 6, 5 => 7, 6 => 8, 7 => 9),
-            wrapped!("ymm11": 8 => 0, 9 => 1),
-            limb!(3),
-            terms!("ymm11": 3 => 6, 4 => 7, 6 => 9),
-            wrapped!("ymm11": 8 => 1),
+            terms!("ymm11" by "f": 3 => 4, 5 => 6, 7 => 8),
+            terms!("ymm11" by "w": 9 => 0),
+            factor!("f": 2),
+            terms!("ymm10" by "f": 2 => 4),
+            terms!("ymm11" by "f": 3 => 5, 4 => 6, 5 => 7, 6 => 8, 7 => 9),
+            terms!("ymm11" by "w": 8 => 0, 9 => 1),
+            factor!("f": 3),
+            terms!("ymm11" by "f": 3 => 6, 4 => 7, 6 => 9),
+            terms!("ymm11" by "w": 8 => 1),
             four!(),
-            terms!("ymm11": 5 => 8),
-            wrapped!("ymm11": 7 => 0, 9 => 2),
-            limb!(4),
-            terms!("ymm10": 4 => 8),
-            terms!("ymm11": 5 => 9),
-            wrapped!("ymm11": 6 => 0, 7 => 1, 8 => 2, 9 => 3),
-            limb!(5),
-            wrapped!("ymm11": 5 => 0, 6 => 1, 8 => 3),
+            terms!("ymm11" by "f": 5 => 8),
+            terms!("ymm11" by "w": 7 => 0, 9 => 2),
+            factor!("f": 4),
+            terms!("ymm10" by "f": 4 => 8),
+            terms!("ymm11" by "f": 5 => 9),
+            terms!("ymm11" by "w": 6 => 0, 7 => 1, 8 => 2, 9 => 3),
+            factor!("f": 5),
+            terms!("ymm11" by "w": 5 => 0, 6 => 1, 8 => 3),
             four!(),
-            wrapped!("ymm11": 7 => 2, 9 => 4),
-            limb!(6),
-            wrapped!("ymm10": 6 => 2),
-            wrapped!("ymm11": 7 => 3, 8 => 4, 9 => 5),
-            limb!(7),
-            wrapped!("ymm11": 7 => 4, 8 => 5),
+            terms!("ymm11" by "w": 7 => 2, 9 => 4),
+            factor!("f": 6),
+            terms!("ymm10" by "w": 6 => 2),
+            terms!("ymm11" by "w": 7 => 3, 8 => 4, 9 => 5),
+            factor!("f": 7),
+            terms!("ymm11" by "w": 7 => 4, 8 => 5),
             four!(),
-            wrapped!("ymm11": 9 => 6),
-            limb!(8),
-            wrapped!("ymm10": 8 => 6),
-            wrapped!("ymm11": 9 => 7),
-            limb!(9),
-            wrapped!("ymm11": 9 => 8),
+            terms!("ymm11" by "w": 9 => 6),
+            factor!("f": 8),
+            terms!("ymm10" by "w": 8 => 6),
+            terms!("ymm11" by "w": 9 => 7),
+            factor!("f": 9),
+            terms!("ymm11" by "w": 9 => 8),
             f = in(reg) factors.as_ptr(),
-            w = in(reg) wrapped.as_ptr(),
+            // Where 19 f_0 would lie.
+            w = in(reg) wrapped.as_ptr().wrapping_sub(5),
             out("ymm0") c[0], out("ymm1") c[1], out("ymm2") c[2], out("ymm3") c[3], out("ymm4") c[4],
             out("ymm5") c[5], out("ymm6") c[6], out("ymm7") c[7], out("ymm8") c[8], out("ymm9") c[9],
             out("ymm10") _, out("ymm11") _, out("ymm12") _,

@@ -24,7 +24,7 @@ pub(crate) struct Product<S: Simd52>([S::Vector; 5]);
 #[derive(Clone, Copy)]
 pub(crate) struct Loose<S: Simd52>([S::Vector; 5]);
 
-/// One carry step, all limbs at once.
+/// [`super::carry`] by IFMA, which multiplies by 19 in one instruction.
 #[inline(always)]
 fn carry<S: Simd52>(t: S, a: [S::Vector; 5]) -> Fe<S> {
     let mask = t.splat(MASK51);

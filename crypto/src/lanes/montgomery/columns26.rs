@@ -12,6 +12,7 @@ use core::mem::MaybeUninit;
 
 use super::{Montgomery, Prime};
 use crate::lanes::avx::{Half, V, Without};
+use crate::lanes::products::{factor, first, terms};
 use crate::lanes::simd::{Simd as _, Vector as _};
 
 pub(crate) type Token = Half<Without>;
@@ -45,30 +46,6 @@ pub(crate) fn upper_half(t: Token, c: Columns) -> Limbs {
         limbs[i + 1] = limbs[i + 1] + odd.sar::<26>();
     }
     limbs
-}
-
-/// Limb i of a into ymm10, and twice that into ymm11.
-macro_rules! factor {
-    ($i:literal) => {
-        concat!("vmovdqa ymm10, [{a} + 32*", $i, "]\nvpaddq ymm11, ymm10, ymm10\n")
-    };
-}
-
-/// Products of a register with limbs of b, added to columns.
-macro_rules! terms {
-    ($factor:literal: $($j:literal => $column:literal),+) => {
-        concat!($(
-            "vpmuludq ymm12, ", $factor, ", [{b} + 32*", $j, "]\n",
-            "vpaddq ymm", $column, ", ymm", $column, ", ymm12\n"
-        ),+)
-    };
-}
-
-/// The first products of columns.
-macro_rules! first {
-    ($factor:literal: $($j:literal => $column:literal),+) => {
-        concat!($("vpmuludq ymm", $column, ", ", $factor, ", [{b} + 32*", $j, "]\n"),+)
-    };
 }
 
 /// Assembly that computes columns 0 to 9 and stores them, then 10 to 18.
@@ -117,25 +94,25 @@ macro_rules! columns {
 fn product(a: &Halves, b: &Halves) -> Columns {
     columns!(
         a, b;
-        factor!(0), first!("ymm10": 0 => 0, 1 => 1, 2 => 2, 3 => 3, 4 => 4, 5 => 5, 6 => 6, 7 => 7, 8 => 8, 9 => 9),
-        factor!(1), terms!("ymm10": 0 => 1, 1 => 2, 2 => 3, 3 => 4, 4 => 5, 5 => 6, 6 => 7, 7 => 8, 8 => 9),
-        factor!(2), terms!("ymm10": 0 => 2, 1 => 3, 2 => 4, 3 => 5, 4 => 6, 5 => 7, 6 => 8, 7 => 9),
-        factor!(3), terms!("ymm10": 0 => 3, 1 => 4, 2 => 5, 3 => 6, 4 => 7, 5 => 8, 6 => 9),
-        factor!(4), terms!("ymm10": 0 => 4, 1 => 5, 2 => 6, 3 => 7, 4 => 8, 5 => 9),
-        factor!(5), terms!("ymm10": 0 => 5, 1 => 6, 2 => 7, 3 => 8, 4 => 9),
-        factor!(6), terms!("ymm10": 0 => 6, 1 => 7, 2 => 8, 3 => 9),
-        factor!(7), terms!("ymm10": 0 => 7, 1 => 8, 2 => 9),
-        factor!(8), terms!("ymm10": 0 => 8, 1 => 9),
-        factor!(9), terms!("ymm10": 0 => 9);
-        factor!(9), first!("ymm10": 1 => 0, 2 => 1, 3 => 2, 4 => 3, 5 => 4, 6 => 5, 7 => 6, 8 => 7, 9 => 8),
-        factor!(1), terms!("ymm10": 9 => 0),
-        factor!(2), terms!("ymm10": 8 => 0, 9 => 1),
-        factor!(3), terms!("ymm10": 7 => 0, 8 => 1, 9 => 2),
-        factor!(4), terms!("ymm10": 6 => 0, 7 => 1, 8 => 2, 9 => 3),
-        factor!(5), terms!("ymm10": 5 => 0, 6 => 1, 7 => 2, 8 => 3, 9 => 4),
-        factor!(6), terms!("ymm10": 4 => 0, 5 => 1, 6 => 2, 7 => 3, 8 => 4, 9 => 5),
-        factor!(7), terms!("ymm10": 3 => 0, 4 => 1, 5 => 2, 6 => 3, 7 => 4, 8 => 5, 9 => 6),
-        factor!(8), terms!("ymm10": 2 => 0, 3 => 1, 4 => 2, 5 => 3, 6 => 4, 7 => 5, 8 => 6, 9 => 7)
+        factor!("a": 0), first!("ymm10" by "b": 0 => 0, 1 => 1, 2 => 2, 3 => 3, 4 => 4, 5 => 5, 6 => 6, 7 => 7, 8 => 8, 9 => 9),
+        factor!("a": 1), terms!("ymm10" by "b": 0 => 1, 1 => 2, 2 => 3, 3 => 4, 4 => 5, 5 => 6, 6 => 7, 7 => 8, 8 => 9),
+        factor!("a": 2), terms!("ymm10" by "b": 0 => 2, 1 => 3, 2 => 4, 3 => 5, 4 => 6, 5 => 7, 6 => 8, 7 => 9),
+        factor!("a": 3), terms!("ymm10" by "b": 0 => 3, 1 => 4, 2 => 5, 3 => 6, 4 => 7, 5 => 8, 6 => 9),
+        factor!("a": 4), terms!("ymm10" by "b": 0 => 4, 1 => 5, 2 => 6, 3 => 7, 4 => 8, 5 => 9),
+        factor!("a": 5), terms!("ymm10" by "b": 0 => 5, 1 => 6, 2 => 7, 3 => 8, 4 => 9),
+        factor!("a": 6), terms!("ymm10" by "b": 0 => 6, 1 => 7, 2 => 8, 3 => 9),
+        factor!("a": 7), terms!("ymm10" by "b": 0 => 7, 1 => 8, 2 => 9),
+        factor!("a": 8), terms!("ymm10" by "b": 0 => 8, 1 => 9),
+        factor!("a": 9), terms!("ymm10" by "b": 0 => 9);
+        factor!("a": 9), first!("ymm10" by "b": 1 => 0, 2 => 1, 3 => 2, 4 => 3, 5 => 4, 6 => 5, 7 => 6, 8 => 7, 9 => 8),
+        factor!("a": 1), terms!("ymm10" by "b": 9 => 0),
+        factor!("a": 2), terms!("ymm10" by "b": 8 => 0, 9 => 1),
+        factor!("a": 3), terms!("ymm10" by "b": 7 => 0, 8 => 1, 9 => 2),
+        factor!("a": 4), terms!("ymm10" by "b": 6 => 0, 7 => 1, 8 => 2, 9 => 3),
+        factor!("a": 5), terms!("ymm10" by "b": 5 => 0, 6 => 1, 7 => 2, 8 => 3, 9 => 4),
+        factor!("a": 6), terms!("ymm10" by "b": 4 => 0, 5 => 1, 6 => 2, 7 => 3, 8 => 4, 9 => 5),
+        factor!("a": 7), terms!("ymm10" by "b": 3 => 0, 4 => 1, 5 => 2, 6 => 3, 7 => 4, 8 => 5, 9 => 6),
+        factor!("a": 8), terms!("ymm10" by "b": 2 => 0, 3 => 1, 4 => 2, 5 => 3, 6 => 4, 7 => 5, 8 => 6, 9 => 7)
     )
 }
 
@@ -145,21 +122,21 @@ fn product(a: &Halves, b: &Halves) -> Columns {
 fn square(a: &Halves) -> Columns {
     columns!(
         a, a;
-        factor!(0), first!("ymm11": 1 => 1, 2 => 2, 3 => 3, 4 => 4, 5 => 5, 6 => 6, 7 => 7, 8 => 8, 9 => 9),
-        first!("ymm10": 0 => 0),
-        factor!(1), terms!("ymm11": 2 => 3, 3 => 4, 4 => 5, 5 => 6, 6 => 7, 7 => 8, 8 => 9), terms!("ymm10": 1 => 2),
-        factor!(2), terms!("ymm11": 3 => 5, 4 => 6, 5 => 7, 6 => 8, 7 => 9), terms!("ymm10": 2 => 4),
-        factor!(3), terms!("ymm11": 4 => 7, 5 => 8, 6 => 9), terms!("ymm10": 3 => 6),
-        factor!(4), terms!("ymm11": 5 => 9), terms!("ymm10": 4 => 8);
-        factor!(1), first!("ymm11": 9 => 0),
-        factor!(2), first!("ymm11": 9 => 1), terms!("ymm11": 8 => 0),
-        factor!(3), first!("ymm11": 9 => 2), terms!("ymm11": 7 => 0, 8 => 1),
-        factor!(4), first!("ymm11": 9 => 3), terms!("ymm11": 6 => 0, 7 => 1, 8 => 2),
-        factor!(5), first!("ymm11": 9 => 4), terms!("ymm11": 6 => 1, 7 => 2, 8 => 3), terms!("ymm10": 5 => 0),
-        factor!(6), first!("ymm11": 9 => 5), terms!("ymm11": 7 => 3, 8 => 4), terms!("ymm10": 6 => 2),
-        factor!(7), first!("ymm11": 9 => 6), terms!("ymm11": 8 => 5), terms!("ymm10": 7 => 4),
-        factor!(8), first!("ymm11": 9 => 7), terms!("ymm10": 8 => 6),
-        factor!(9), first!("ymm10": 9 => 8)
+        factor!("a": 0), first!("ymm11" by "b": 1 => 1, 2 => 2, 3 => 3, 4 => 4, 5 => 5, 6 => 6, 7 => 7, 8 => 8, 9 => 9),
+        first!("ymm10" by "b": 0 => 0),
+        factor!("a": 1), terms!("ymm11" by "b": 2 => 3, 3 => 4, 4 => 5, 5 => 6, 6 => 7, 7 => 8, 8 => 9), terms!("ymm10" by "b": 1 => 2),
+        factor!("a": 2), terms!("ymm11" by "b": 3 => 5, 4 => 6, 5 => 7, 6 => 8, 7 => 9), terms!("ymm10" by "b": 2 => 4),
+        factor!("a": 3), terms!("ymm11" by "b": 4 => 7, 5 => 8, 6 => 9), terms!("ymm10" by "b": 3 => 6),
+        factor!("a": 4), terms!("ymm11" by "b": 5 => 9), terms!("ymm10" by "b": 4 => 8);
+        factor!("a": 1), first!("ymm11" by "b": 9 => 0),
+        factor!("a": 2), first!("ymm11" by "b": 9 => 1), terms!("ymm11" by "b": 8 => 0),
+        factor!("a": 3), first!("ymm11" by "b": 9 => 2), terms!("ymm11" by "b": 7 => 0, 8 => 1),
+        factor!("a": 4), first!("ymm11" by "b": 9 => 3), terms!("ymm11" by "b": 6 => 0, 7 => 1, 8 => 2),
+        factor!("a": 5), first!("ymm11" by "b": 9 => 4), terms!("ymm11" by "b": 6 => 1, 7 => 2, 8 => 3), terms!("ymm10" by "b": 5 => 0),
+        factor!("a": 6), first!("ymm11" by "b": 9 => 5), terms!("ymm11" by "b": 7 => 3, 8 => 4), terms!("ymm10" by "b": 6 => 2),
+        factor!("a": 7), first!("ymm11" by "b": 9 => 6), terms!("ymm11" by "b": 8 => 5), terms!("ymm10" by "b": 7 => 4),
+        factor!("a": 8), first!("ymm11" by "b": 9 => 7), terms!("ymm10" by "b": 8 => 6),
+        factor!("a": 9), first!("ymm10" by "b": 9 => 8)
     )
 }
 
