@@ -71,7 +71,7 @@ test-kernel-debug:
 	kmod/test/checkpatch
 	kmod/test/run debug
 
-# The eight-lane code on any x86-64 machine, in user space and in the kernel module: see ci/test-lanes. Some twenty minutes, so not
+# The eight-lane code on any x86-64 machine, in user space and in the kernel module: see ci/test-lanes. Half an hour, so not
 # part of `make test`. ROUNDS=1000 compares more of random work with scalar code, for hours.
 test-lanes:
 	ci/install packages-kernel

@@ -9,7 +9,7 @@
 //! - [`Loose`], a sum or difference of few products: columns < 2^62.
 //!
 //! Products are written in assembly. Ten columns and what is multiplied just fit sixteen registers, but the compiler
-//! orders the products so that columns go to memory and back, and then they take twice as long.
+//! orders the products so that columns go to memory and back.
 
 use core::arch::asm;
 use core::arch::x86_64::__m256i;
