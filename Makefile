@@ -1,9 +1,10 @@
 # `make run` and `make test` are all most people need.
-.PHONY: help run test tools style build test-rust fuzz fuzz-smoke test-kernel test-kernel-debug test-lanes deb test-deb test-aarch64 audit audit-valgrind audit-timing bench-crypto bench-handshake bench-kernel
+.PHONY: help run test tools style rooms build test-rust fuzz fuzz-smoke test-kernel test-kernel-debug test-lanes deb test-deb test-aarch64 audit audit-valgrind audit-timing bench-crypto bench-handshake bench-kernel
 
 help:
 	@echo "make run   build ttls and start its demo (ends with Ctrl-C)"
 	@echo "make test  everything: style, unit tests, real clients, bad input, floods, the kernel module in QEMU, a taste of the fuzzers"
+	@echo "make rooms  who imports whom, against the order of rooms in ARCHITECTURE.md"
 	@echo "make fuzz  each fuzzer for FUZZ_SECONDS (now $(FUZZ_SECONDS)) seconds; needs a nightly compiler"
 	@echo "make audit-valgrind audit-timing  whether time depends on secrets (docs/constant-time.md)"
 	@echo "make test-kernel  the kernel module, in QEMU, on stock Debian kernels"
@@ -19,7 +20,7 @@ help:
 run:
 	cargo run --release --bin ttls -- serve --demo
 
-test: tools style build test-rust test-kernel audit fuzz-smoke
+test: tools style rooms build test-rust test-kernel audit fuzz-smoke
 
 # Debian packages that the tests use and this machine lacks.
 tools:
@@ -28,6 +29,10 @@ tools:
 style:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+
+# Who imports whom, against the order in ARCHITECTURE.md; a second.
+rooms:
+	ci/rooms
 
 # The program under test, with debug assertions and overflow checks on. With the whole workspace, so that its
 # dependencies are built once, with the features the tests use too.
