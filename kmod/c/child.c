@@ -70,6 +70,30 @@ static void no_write_space(struct sock *sk)
 {
 }
 
+/*
+ * Where the memory for what a child sends comes from. Its flights leave from softirqs, where current is whoever was
+ * interrupted, perhaps in the middle of a send of its own: current->task_frag is never theirs to use. Up to Linux 6.1
+ * sk_page_frag() goes by sk_allocation, later by a field of its own.
+ */
+static void own_memory(struct ttls_child *child, struct sock *sk)
+{
+	child->allocation = sk->sk_allocation;
+	sk->sk_allocation = GFP_ATOMIC;
+#ifdef HAVE_USE_TASK_FRAG
+	child->use_task_frag = sk->sk_use_task_frag;
+	sk->sk_use_task_frag = false;
+#endif
+}
+
+/* The child sends nothing more by itself. */
+static void return_memory(struct ttls_child *child)
+{
+	child->sk->sk_allocation = child->allocation;
+#ifdef HAVE_USE_TASK_FRAG
+	child->sk->sk_use_task_frag = child->use_task_frag;
+#endif
+}
+
 static void unhook(struct ttls_child *child)
 {
 	struct sock *sk = child->sk, *lsk = child->listener->sk;
@@ -79,7 +103,7 @@ static void unhook(struct ttls_child *child)
 	sk->sk_state_change = lsk->sk_state_change;
 	sk->sk_write_space = lsk->sk_write_space;
 	write_unlock_bh(&sk->sk_callback_lock);
-	sk->sk_allocation = child->allocation;
+	return_memory(child);
 }
 
 /* Unread bytes would make the close a reset, and the peer would lose the alert that explains it. */
@@ -229,6 +253,7 @@ static bool send_flight(struct sock *sk, u8 *data, u32 len)
 
 	if (sk_stream_wspace(sk) < (int)len)
 		return false;
+	ttls_assert(sk_page_frag(sk) == &sk->sk_frag);
 	iov_iter_kvec(&msg.msg_iter, 1 /* WRITE, ITER_SOURCE */, &vec, 1, len);
 	sk_set_socket(sk, &nowhere.socket);
 	rcu_assign_pointer(sk->sk_wq, &nowhere.socket.wq);
@@ -420,8 +445,7 @@ struct ttls_child *ttls_child_new(struct ttls_listener *listener, struct ttls_si
 void ttls_child_adopt(struct ttls_child *child, struct sock *sk)
 {
 	child->sk = sk;
-	child->allocation = sk->sk_allocation;
-	sk->sk_allocation = GFP_ATOMIC;
+	own_memory(child, sk);
 	sk->sk_data_ready = child_data_ready;
 	sk->sk_state_change = child_state_change;
 	sk->sk_write_space = no_write_space;

@@ -21,6 +21,13 @@
 #define WQ_PERCPU 0
 #endif
 
+/* What must hold whatever arrives. Looked at in the tests' builds, and in kernels that look at such things. */
+#if defined(TTLS_DEBUG) || defined(CONFIG_DEBUG_NET)
+#define ttls_assert(condition)	((void)WARN_ON_ONCE(!(condition)))
+#else
+#define ttls_assert(condition)	BUILD_BUG_ON_INVALID(!(condition))
+#endif
+
 /* IPv4 and IPv6 have their own operations throughout. */
 #define TTLS_FAMILY_OF(sk)	((sk)->sk_family == AF_INET6)
 
@@ -87,7 +94,8 @@ struct ttls_child {
 	struct work_struct end;
 	struct llist_node queued;
 	unsigned long is_queued;
-	gfp_t allocation;		/* the socket's own */
+	gfp_t allocation;		/* the socket's own, as is the next */
+	bool use_task_frag;
 	struct ttls_established established;
 	u8 core[] __aligned(16);
 };

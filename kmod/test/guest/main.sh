@@ -12,24 +12,10 @@ check "a wrong key is refused with a reason" says "does not belong" ./ttls ctl l
 check "a configuration loads" ./ttls ctl load --config ttls.toml
 check "its names are listed" says "certificate one.example" ./ttls ctl list
 
-. ./clients.sh
-. ./nginx.sh
-. ./network.sh
-[ -z "$LANES" ] || . ./batches.sh
-. ./secrets.sh
-
-# A peer that misbehaves, and a server that looks into its socket.
-./peer
-[ $? -eq 0 ] || failed=$((failed + 1))
-# From 6.14 on, kTLS can take new keys.
-updates=closes
-[ "$(printf '6.14\n%s\n' "$(uname -r)" | sort -V | head -n 1)" != 6.14 ] || updates=follows
-./key-updates $updates
-[ $? -eq 0 ] || failed=$((failed + 1))
-ip link set lo mtu 1500
-./records
-[ $? -eq 0 ] || failed=$((failed + 1))
-ip link set lo mtu 65536
+# The kernel's command line may name some of the parts.
+for part in $(echo "${PARTS:-all}" | tr , ' '); do
+    . ./$part.sh
+done
 
 for name in listeners pending contexts connections contained_panics failed_local; do
     check "$name is zero at the end" eventually is $name 0
