@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""What is measured: the load of each case, as arguments of `ttls bench`."""
+"""What is measured: the load of each case, as arguments of `ttls-load`."""
 
 from dataclasses import dataclass, field
 

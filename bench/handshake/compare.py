@@ -122,11 +122,11 @@ class Bench:
         progress("done", started)
 
     def load(self, peer, load, seconds):
-        """Runs `ttls bench`; its result and what the server used meanwhile, or None and why not."""
+        """Runs `ttls-load`; its result and what the server used meanwhile, or None and why not."""
         tls = ["--tls", "none"] if peer.plain else []
         load = [*strip_tls(load), *tls] if peer.plain else load
         with tempfile.NamedTemporaryFile(dir=self.work, suffix=".json") as result:
-            command = ["taskset", "-c", str(self.arguments.load_core), os.environ["TTLS"], "bench",
+            command = ["taskset", "-c", str(self.arguments.load_core), os.environ["TTLS_LOAD"],
                        "--seconds", str(seconds), *load, "--json", result.name, f"127.0.0.1:{peer.port_for(load)}"]
             pids = cpu.tree(peer.process.pid)
             before, modes = cpu.nanoseconds(pids), cpu.user_and_system(pids)
@@ -205,7 +205,7 @@ class Bench:
             return
         pids = cpu.tree(peer.process.pid)
         before = cpu.memory(pids)
-        command = ["taskset", "-c", str(self.arguments.load_core), os.environ["TTLS"], "bench", "--mode", "idle",
+        command = ["taskset", "-c", str(self.arguments.load_core), os.environ["TTLS_LOAD"], "--mode", "idle",
                    "--connections", str(count), "--seconds", "60", f"127.0.0.1:{peer.port}"]
         with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as held:
             line = held.stderr.readline()

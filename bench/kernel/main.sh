@@ -84,7 +84,7 @@ spent() {
         { other += $2 }
         END { printf "%.0f %.0f %.0f %.0f", process, receive, worker, other }'
 }
-load() { there ./ttls bench --connections 1 --name bench.example --mode request --seconds 100000 --timeout 1000 --json /tmp/result "$@" > /tmp/bench; }
+load() { there ./ttls-load --connections 1 --name bench.example --mode request --seconds 100000 --timeout 1000 --json /tmp/result "$@" > /tmp/bench; }
 value() { tr ',{' '\n\n' < /tmp/result | awk -F: -v name="\"$1\"" '{ gsub(/ /, "", $1) } $1 == name { print $2 + 0 }'; }
 
 # measure CASE PEER PORT OPTION...

@@ -223,7 +223,7 @@ static pid_t load(const char *options)
 
 	if (pid)
 		return pid;
-	snprintf(line, sizeof(line), "exec ./ttls bench --name one.example --mode request --timeout 5 %s 127.0.0.1:%d "
+	snprintf(line, sizeof(line), "exec ./ttls-load --name one.example --mode request --timeout 5 %s 127.0.0.1:%d "
 		 "> /tmp/bench 2>&1", options, PORT);
 	execl("/bin/sh", "sh", "-c", line, NULL);
 	_exit(1);

@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)] // see `output`
 
-mod bench;
 mod ctl;
 
 use std::process::ExitCode;
@@ -16,7 +15,6 @@ fn main() -> ExitCode {
     match command.as_ref().and_then(|command| command.to_str()) {
         Some("serve") => cli::serve(arguments),
         Some("check") => cli::check(arguments),
-        Some("bench") => bench::run(arguments),
         Some("ctl") => ctl::run(arguments),
         Some("--version" | "-V") => {
             print(concat!("ttls ", env!("CARGO_PKG_VERSION"), "\n"));

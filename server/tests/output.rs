@@ -20,14 +20,9 @@ fn unread(arguments: &[&str]) -> Command {
 // Catches a `println!`, whose panic ends the program with status 101 or SIGABRT.
 #[test]
 fn commands_end_as_if_all_had_been_read() {
-    for arguments in [
-        &["--version"][..],
-        &["--help"],
-        &["serve", "--help"],
-        &["check", "--demo"],
-        &["bench", "--help"],
-        &["ctl", "--help"],
-    ] {
+    for arguments in
+        [&["--version"][..], &["--help"], &["serve", "--help"], &["check", "--demo"], &["ctl", "--help"]]
+    {
         let output = unread(arguments).output().expect("it runs");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && said.is_empty(), "{arguments:?}: {}: {said}", output.status);
@@ -40,7 +35,6 @@ fn errors_that_nobody_reads_keep_their_status() {
     for (arguments, status) in [
         (&["serve", "--config", "/nowhere/ttls.toml"][..], 1),
         (&["no-such-command"], 2),
-        (&["bench", "--no-such-option"], 2),
         (&["ctl", "no-such-command"], 2),
     ] {
         let (reader, writer) = std::io::pipe().expect("a pipe");
@@ -59,9 +53,9 @@ fn an_output_that_can_not_be_written_is_an_error() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("standard output: "));
 }
 
-// Catches a demo that ends, or a load generator whose table panics.
+// Catches a demo that ends.
 #[test]
-fn the_demo_serves_and_the_load_generator_measures() {
+fn the_demo_serves() {
     let mut demo = unread(&["serve", "--demo", "--listen", "127.0.0.1:0"]).spawn().expect("it runs");
     let mut log = BufReader::new(demo.stderr.take().expect("piped"));
     let mut line = String::new();
@@ -69,10 +63,6 @@ fn the_demo_serves_and_the_load_generator_measures() {
     let address =
         line.split_once("address=").and_then(|(_, rest)| rest.split(' ').next()).expect("an address");
     TcpStream::connect(address).expect("it listens");
-
-    let output = unread(&["bench", "--count", "1", "--verify", "0", address]).output().expect("it runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {said}", output.status);
 
     kill_process(Pid::from_child(&demo), Signal::TERM).expect("signal the demo");
     let mut rest = String::new();

@@ -7,12 +7,12 @@ batches=$(counter batches) batched=$(counter batched)
 for tls in 1.3 1.2; do
     for signature in ecdsa rsa; do
         for group in x25519 secp256r1; do
-            check "64 handshakes, 32 at a time: TLS $tls, $signature, $group" ./chrt -f 1 ./ttls bench --verify 1 --name one.example \
+            check "64 handshakes, 32 at a time: TLS $tls, $signature, $group" ./chrt -f 1 ./ttls-load --verify 1 --name one.example \
                 --tls $tls --signature $signature --group $group --connections 32 --count 64 --seconds 200 --timeout 60 127.0.0.1:443
         done
     done
 done
-check "64 handshakes by X25519MLKEM768" ./chrt -f 1 ./ttls bench --verify 1 --name one.example --group x25519mlkem768 \
+check "64 handshakes by X25519MLKEM768" ./chrt -f 1 ./ttls-load --verify 1 --name one.example --group x25519mlkem768 \
     --connections 32 --count 64 --seconds 200 --timeout 60 127.0.0.1:443
 batches=$(($(counter batches) - batches)) batched=$(($(counter batched) - batched))
 check "they are computed together: $batched in $batches batches" [ $batched -ge $((4 * batches)) ]

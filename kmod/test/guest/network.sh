@@ -18,7 +18,7 @@ echo 1 > /proc/sys/net/ipv4/tcp_syncookies
 if [ "$(nproc)" -gt 1 ]; then
     echo 2 > /sys/class/net/lo/queues/rx-0/rps_cpus
     batches=$(counter batches) batched=$(counter batched)
-    check "48 clients at a time, received on another CPU" taskset 1 ./ttls bench --name one.example --connections 48 --count 480 \
+    check "48 clients at a time, received on another CPU" taskset 1 ./ttls-load --name one.example --connections 48 --count 480 \
         --seconds 200 --timeout 60 127.0.0.1:443
     echo 0 > /sys/class/net/lo/queues/rx-0/rps_cpus
     batches=$(($(counter batches) - batches)) batched=$(($(counter batched) - batched))
@@ -36,7 +36,7 @@ echo 1 > /proc/sys/net/ipv4/tcp_fastopen
 
 ulimit -n 4096
 full=$(counter full)
-check "$crowd clients at a time complete twice as many handshakes" ./ttls bench --name one.example --connections $crowd --count $((2 * crowd)) --seconds 200 --timeout 150 127.0.0.1:443
+check "$crowd clients at a time complete twice as many handshakes" ./ttls-load --name one.example --connections $crowd --count $((2 * crowd)) --seconds 200 --timeout 150 127.0.0.1:443
 check "all were made in the kernel" [ "$(counter full)" -ge $((full + 2 * crowd)) ]
 check "none is pending" eventually is pending 0
 

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `ttls bench`: a load generator for TLS servers that costs less than the server it loads.
+//! `ttls-load`: a load generator for TLS servers that costs less than the server it loads.
+#![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)] // see `output`
 
 mod client;
 mod connection;
 mod histogram;
 mod load;
 mod options;
+mod output;
 mod report;
 mod response;
 
@@ -13,34 +16,31 @@ use client::{Offer, Profile};
 use connection::Plan;
 use load::{Amount, Load, Outcome, Void};
 use options::{HELP, Mode, Options};
+use output::{complain, print};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
-use std::ffi::OsString;
 use std::io::{IsTerminal as _, stderr};
 use std::process::ExitCode;
 use std::time::Duration;
-use ttls_server::output::{complain, print};
 
-/// Runs `ttls bench` with the arguments that follow the word `bench`.
-///
 /// Exits with 0 when the run has a result, even one with failed connections; with 1 when it is void: the
 /// server answered something false, or nothing succeeded; with 2 when the arguments are wrong.
-pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let options = match Options::parse(arguments) {
+fn main() -> ExitCode {
+    let options = match Options::parse(std::env::args_os().skip(1)) {
         Ok(Some(options)) => options,
         Ok(None) => {
             print(HELP);
             return ExitCode::SUCCESS;
         }
         Err(error) => {
-            complain(format_args!("ttls bench: {error}"));
+            complain(format_args!("ttls-load: {error}"));
             return ExitCode::from(2);
         }
     };
     match measure(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(format_args!("ttls bench: {}: {error}", options.address));
+            complain(format_args!("ttls-load: {}: {error}", options.address));
             ExitCode::FAILURE
         }
     }

@@ -6,7 +6,7 @@ use ttls_crypto::{aead, hash};
 
 /// An AEAD with its hash, which is all that this client needs of a suite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::bench) enum Cipher {
+pub(crate) enum Cipher {
     Aes128Gcm,
     Aes256Gcm,
     ChaCha20Poly1305,

@@ -5,7 +5,7 @@ use std::time::Instant;
 use ttls_crypto::hash::Digest;
 
 /// A session that can be resumed, any number of times.
-pub(in crate::bench) struct Session {
+pub(crate) struct Session {
     pub(super) ticket: Vec<u8>,
     /// TLS 1.3: the resumption PSK. TLS 1.2: the master secret, 48 bytes.
     pub(super) secret: Digest,

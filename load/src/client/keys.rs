@@ -62,7 +62,7 @@ impl KeyPair {
 }
 
 /// One agreement to compute, alone or together with those of other connections.
-pub(in crate::bench) struct Agreement {
+pub(crate) struct Agreement {
     private: Secret<32>,
     point: Point,
 }
@@ -74,7 +74,7 @@ enum Point {
 
 impl Agreement {
     /// The agreement as work, which is much larger: it has room for every group's share.
-    pub(in crate::bench) fn work(&self) -> Work<'static> {
+    pub(crate) fn work(&self) -> Work<'static> {
         let peer = match self.point {
             Point::X25519(point) => PeerShare::X25519(point),
             Point::Secp256r1(point) => PeerShare::Secp256r1(point),
@@ -84,7 +84,7 @@ impl Agreement {
 }
 
 /// The secret that an [`Agreement`] gave.
-pub(in crate::bench) fn agreed(done: Option<Result<Output, Failed>>) -> Result<SharedSecret, Fault> {
+pub(crate) fn agreed(done: Option<Result<Output, Failed>>) -> Result<SharedSecret, Fault> {
     match done {
         Some(Ok(Output::Agreed(shared))) => Ok(shared),
         _ => Err(Fault::Wrong("the server's key share is not a point of the curve")),

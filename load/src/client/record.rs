@@ -8,10 +8,10 @@ use ttls_crypto::secret::Secret;
 
 /// Content types (RFC 8446 §5.1).
 pub(super) mod content {
-    pub(in crate::bench::client) const CHANGE_CIPHER_SPEC: u8 = 20;
-    pub(in crate::bench::client) const ALERT: u8 = 21;
-    pub(in crate::bench::client) const HANDSHAKE: u8 = 22;
-    pub(in crate::bench::client) const APPLICATION_DATA: u8 = 23;
+    pub(in crate::client) const CHANGE_CIPHER_SPEC: u8 = 20;
+    pub(in crate::client) const ALERT: u8 = 21;
+    pub(in crate::client) const HANDSHAKE: u8 = 22;
+    pub(in crate::client) const APPLICATION_DATA: u8 = 23;
 }
 
 /// Length of a record's header.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The command line of `ttls bench`.
+//! The command line of `ttls-load`.
 
 use super::client::{Cipher, Group, Signature, Version};
 use lexopt::prelude::*;
@@ -8,11 +8,11 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What `ttls bench --help` prints.
+/// What `ttls-load --help` prints.
 pub(super) const HELP: &str = "\
 Loads a TLS server and measures it. Sends to the one address given and to no other.
 
-Usage: ttls bench [OPTIONS] HOST:PORT
+Usage: ttls-load [OPTIONS] HOST:PORT
 
 What each connection does
   --mode MODE          handshake: full handshake, close_notify, wait for the server's end (default)
@@ -104,7 +104,7 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// Reads the arguments after `bench`; `None` if help was asked for.
+    /// Reads the arguments; `None` if help was asked for.
     pub(super) fn parse(
         arguments: impl IntoIterator<Item = OsString>,
     ) -> Result<Option<Self>, lexopt::Error> {
@@ -154,7 +154,7 @@ impl Options {
                 _ => return Err(argument.unexpected()),
             }
         }
-        let target = target.ok_or("which server? Give HOST:PORT (ttls bench --help)")?;
+        let target = target.ok_or("which server? Give HOST:PORT (ttls-load --help)")?;
         options.aim(&target)?;
         options.check()?;
         Ok(Some(options))
