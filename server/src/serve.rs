@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `ttls serve`: the supervisor of the workers.
 
+pub mod clock;
 pub mod connection;
 pub mod context;
 pub mod http;
@@ -31,10 +32,14 @@ use crate::keylog::KeyLogFile;
 use crate::output::print;
 use crate::settings::{Fixed, Settings};
 use crate::{notify, privileges};
+use clock::unix_time;
 use context::Shared;
-use log::{Log, Sink};
-use metrics::Counters;
+use log::Log;
+use log::destination::Destination;
+use log::sink::{Sink, Style};
+use metrics::{Counters, Metrics};
 use rustix::fd::OwnedFd;
+use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::Shutdown;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -49,7 +54,7 @@ use std::sync::mpsc;
 use std::thread;
 use ttls_crypto::cpu::{Choice, Cpu};
 use upgrade::{News, Predecessor};
-use worker::{Handle, Message, Parts, Worker, unix_time};
+use worker::{Handle, Message, Parts, Worker};
 
 /// Serves until SIGTERM, and drains.
 ///
@@ -68,7 +73,9 @@ pub fn run(source: &Source, fixed: &Fixed, keylog: Option<&Path>) -> Result<(), 
         ),
     };
     raise_descriptor_limit();
-    let sink = open_sink(&settings)?;
+    let sink = Sink::new(open_log(&settings)?, Style::Log(settings.log.format)).map_err(system)?;
+    let mut logs = vec![("log", Arc::clone(&sink))];
+    logs.extend(keylog.iter().map(|keylog| ("keylog", Arc::clone(keylog.sink()))));
     let mut sockets: Vec<Vec<(SocketAddr, OwnedFd)>> = (0..settings.workers).map(|_| Vec::new()).collect();
     let mut addresses = Vec::new();
     for &address in &settings.listen {
@@ -87,6 +94,9 @@ pub fn run(source: &Source, fixed: &Fixed, keylog: Option<&Path>) -> Result<(), 
     privileges::drop_to(settings.user.as_deref(), settings.group.as_deref()).map_err(Error::new)?;
     let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR2])
         .map_err(|e| Error::new(format!("signals can not be handled: {e}")))?;
+    for (_, log) in &logs {
+        log.start().map_err(|e| Error::new(format!("thread: {e}")))?;
+    }
 
     let shared = Arc::new(Shared { connections: AtomicUsize::new(0), sources: sources(&settings) });
     let mut counters = Vec::new();
@@ -128,13 +138,15 @@ pub fn run(source: &Source, fixed: &Fixed, keylog: Option<&Path>) -> Result<(), 
         result.map_err(|e| Error::new(format!("a worker can not start: {e}")))?;
     }
     if let Some(listener) = scrape.clone() {
-        thread::spawn(move || scrape::serve(&listener, &counters));
+        let metrics = Metrics { workers: counters, logs: logs.clone() };
+        thread::spawn(move || scrape::serve(&listener, &metrics));
     }
 
-    let format = settings.log.format;
-    let log = Log::new(sink, format, 0);
+    let log = Log::new(Arc::clone(&sink), settings.log.format, 0);
     let mut supervisor = Supervisor {
         settings,
+        logs,
+        sink,
         handles,
         addresses,
         scrape,
@@ -183,7 +195,7 @@ pub fn run(source: &Source, fixed: &Fixed, keylog: Option<&Path>) -> Result<(), 
             Event::Signal(SIGHUP | SIGUSR2) => {}
             Event::Signal(_) if stopping => {
                 supervisor.say("warn", "stop", "at once, on a second signal");
-                std::process::exit(1);
+                supervisor.exit();
             }
             Event::Signal(_) => {
                 stopping = true;
@@ -193,6 +205,7 @@ pub fn run(source: &Source, fixed: &Fixed, keylog: Option<&Path>) -> Result<(), 
         }
     }
     supervisor.say("info", "stop", "drained");
+    supervisor.close_logs();
     Ok(())
 }
 
@@ -205,12 +218,13 @@ fn system(error: Errno) -> Error {
     Error::new(format!("system: {error}"))
 }
 
-fn open_sink(settings: &Settings) -> Result<Arc<Sink>, Error> {
-    let sink = Sink::open(settings.log_file.as_deref());
-    sink.map(Arc::new).map_err(|e| {
-        let path = settings.log_file.as_deref().unwrap_or(Path::new("standard error"));
-        Error::new(format!("log.file {}: can not be opened: {e}", path.display()))
-    })
+fn open_log(settings: &Settings) -> Result<Destination, Error> {
+    match &settings.log_file {
+        None => Destination::standard_error()
+            .map_err(|e| Error::new(format!("standard error can not be written to: {e}"))),
+        Some(path) => Destination::file(path, Mode::from_raw_mode(0o666))
+            .map_err(|e| Error::new(format!("log.file {}: can not be opened: {e}", path.display()))),
+    }
 }
 
 /// Which code computes public-key work: as configured, as TTLS_CPU says, or the best there is.
@@ -292,6 +306,10 @@ struct Supervisor {
     /// Where it answers with metrics.
     scrape: Option<Arc<TcpListener>>,
     log: Log,
+    /// What `log` writes to.
+    sink: Arc<Sink>,
+    /// All that is written to, by name.
+    logs: Vec<(&'static str, Arc<Sink>)>,
     predecessor: Option<Predecessor>,
     successor: Option<Successor>,
     draining: bool,
@@ -300,7 +318,20 @@ struct Supervisor {
 impl Supervisor {
     fn say(&mut self, level: &str, event: &str, message: &str) {
         self.log.line(unix_time(), level, event).text("message", message).end();
-        self.log.flush();
+        self.log.flush(unix_time());
+    }
+
+    /// Waits for what is still to be written, as long as somebody takes it.
+    fn close_logs(&self) {
+        for (_, log) in &self.logs {
+            log.close();
+        }
+    }
+
+    /// Ends the process in the middle of its work.
+    fn exit(&self) -> ! {
+        self.close_logs();
+        std::process::exit(1);
     }
 
     fn ready(&mut self, demo: bool, cpu: Cpu) {
@@ -312,7 +343,7 @@ impl Supervisor {
                 .number("workers", self.handles.len() as u64)
                 .text("cpu", cpu.name())
                 .end();
-            self.log.flush();
+            self.log.flush(unix_time());
             if demo {
                 let host = match address.ip() {
                     ip if ip.is_unspecified() => "localhost".to_owned(),
@@ -355,7 +386,6 @@ impl Supervisor {
         if prefixes(&settings) != prefixes(&self.settings) {
             warnings.push("`limits.per_prefix` has changed: it takes effect at restart".into());
         }
-        let sink = open_sink(&settings)?;
         let old = &self.settings.listen;
         let mut sockets: Vec<Vec<(SocketAddr, OwnedFd)>> = self.handles.iter().map(|_| Vec::new()).collect();
         for &address in settings.listen.iter().filter(|address| !old.contains(address)) {
@@ -363,14 +393,13 @@ impl Supervisor {
         }
         let retire: Vec<_> =
             old.iter().filter(|address| !settings.listen.contains(address)).copied().collect();
-        self.log = Log::new(Arc::clone(&sink), settings.log.format, 0);
+        match open_log(&settings) {
+            Ok(log) => self.sink.redirect(log, Style::Log(settings.log.format)),
+            Err(error) => warnings.push(format!("{error}; the log goes where it went")),
+        }
+        self.log.reconfigure(settings.log.format, 0);
         for (handle, add) in self.handles.iter().zip(sockets) {
-            handle.send(Message::Reload {
-                settings: Arc::clone(&settings),
-                sink: Arc::clone(&sink),
-                add,
-                retire: retire.clone(),
-            });
+            handle.send(Message::Reload { settings: Arc::clone(&settings), add, retire: retire.clone() });
         }
         self.settings = settings;
         Ok(warnings)
@@ -401,7 +430,7 @@ impl Supervisor {
             (News::Ended, Some(Successor::Serves)) => {
                 // Nobody serves any more. A service manager starts the program again once this process is gone, too.
                 self.say("error", "stop", "at once: the new program has ended");
-                std::process::exit(1);
+                self.exit();
             }
             (News::Ended, _) => {
                 self.successor = None;

@@ -17,7 +17,8 @@ use ttls_server::demo::Identity;
 use ttls_server::serve::connection::Connection;
 use ttls_server::serve::context::Shared;
 use ttls_server::serve::listener;
-use ttls_server::serve::log::Sink;
+use ttls_server::serve::log::destination::Destination;
+use ttls_server::serve::log::sink::{Sink, Style};
 use ttls_server::serve::negotiation::Negotiation;
 use ttls_server::serve::relay::Relay;
 use ttls_server::serve::sources::Sources;
@@ -38,7 +39,7 @@ fn connections_are_small() {
 
 /// Allocations of a worker's thread that serves `connections` and drains.
 fn allocations(connections: usize, version: &'static str) -> u64 {
-    let flags = [("listen", "127.0.0.1:0"), ("workers", "1"), ("log.file", "/dev/null")];
+    let flags = [("listen", "127.0.0.1:0"), ("workers", "1")];
     let flags = flags.iter().filter_map(|(key, value)| Flag::new(key, value)).collect();
     let fixed = Fixed { demo: Some(Identity::generate().unwrap()), ticket_secret: Secret::new([7; 64]) };
     let settings = Settings::build(&Source { file: None, flags }, &fixed, &mut Vec::new()).unwrap();
@@ -47,6 +48,9 @@ fn allocations(connections: usize, version: &'static str) -> u64 {
     let (sender, receiver) = mpsc::channel();
     let wake = Arc::new(wake_fd().unwrap());
     let handle = Handle { sender, wake: Arc::clone(&wake) };
+    let nowhere = Destination::file("/dev/null".as_ref(), rustix::fs::Mode::empty()).unwrap();
+    let sink = Sink::new(nowhere, Style::Log(settings.log.format)).unwrap();
+    sink.start().unwrap();
     let worker = Worker::new(Parts {
         workers: 1,
         listeners: vec![(settings.listen[0], fd)],
@@ -54,7 +58,7 @@ fn allocations(connections: usize, version: &'static str) -> u64 {
         wake,
         counters: Arc::default(),
         shared: Arc::new(Shared { connections: AtomicUsize::new(0), sources: Sources::new(0, 32, 64) }),
-        sink: Arc::new(Sink::open(settings.log_file.as_deref()).unwrap()),
+        sink,
         keylog: None,
         cpu: Cpu::detect(Choice::Best).unwrap(),
         settings: Arc::new(settings),

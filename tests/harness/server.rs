@@ -132,6 +132,17 @@ impl Server {
     /// The same with more arguments.
     #[track_caller]
     pub fn start_with(config: &Config, arguments: &[&str]) -> Self {
+        Self::spawn(config, arguments, Stdio::piped())
+    }
+
+    /// The same with another standard error, which is not kept.
+    #[track_caller]
+    pub fn start_into(config: &Config, stderr: Stdio) -> Self {
+        Self::spawn(config, &[], stderr)
+    }
+
+    #[track_caller]
+    fn spawn(config: &Config, arguments: &[&str], stderr: Stdio) -> Self {
         let host = own_host();
         let (address, metrics) = (SocketAddr::new(host, 8443), SocketAddr::new(host, 9443));
         let dir = tempfile::tempdir().expect("a temporary directory");
@@ -140,15 +151,16 @@ impl Server {
 
         let mut command = Command::new(program());
         command.args(["serve", "--config"]).arg(file).args(arguments);
-        let mut child =
-            command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program runs");
+        let mut child = command.stdin(Stdio::null()).stderr(stderr).spawn().expect("the program runs");
         let log = Arc::new(Mutex::new(Vec::new()));
-        let (lines, stderr) = (log.clone(), child.stderr.take().expect("piped"));
-        thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                lock(&lines).push(line);
-            }
-        });
+        if let Some(stderr) = child.stderr.take() {
+            let lines = log.clone();
+            thread::spawn(move || {
+                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                    lock(&lines).push(line);
+                }
+            });
+        }
         let mut server = Self { address, metrics, dir, child, successor: None, log };
         server.wait("it to answer on its metrics address", |s| {
             assert_eq!(

@@ -5,6 +5,7 @@
 mod fragmentation;
 mod lifecycle;
 mod load;
+mod log;
 mod proxy;
 mod transfer;
 mod upgrade;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Counters, one set per worker, and their Prometheus text.
 
+use super::log::sink::Sink;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -36,7 +37,7 @@ macro_rules! counters {
         }
 
         /// The sums over all workers in Prometheus' text format.
-        pub fn render(workers: &[Arc<Counters>]) -> String {
+        fn sums(workers: &[Arc<Counters>]) -> String {
             let mut text = String::new();
             let mut last = "";
             $(
@@ -77,6 +78,28 @@ counters! {
     idle_timeouts, "counter", "idle_timeouts_total", "", "Established connections closed for silence";
     buffers, "gauge", "buffers", "", "Record buffers in use";
     buffer_waits, "counter", "buffer_waits_total", "", "Times that a connection had to wait for a buffer";
+    lines_limited, "counter", "log_lines_limited_total", "", "Lines left out of the log because of log.errors_per_second";
+}
+
+/// What there is to tell.
+pub struct Metrics {
+    /// The workers' counters.
+    pub workers: Vec<Arc<Counters>>,
+    /// The logs, by name.
+    pub logs: Vec<(&'static str, Arc<Sink>)>,
+}
+
+impl Metrics {
+    /// Everything, in Prometheus' text format.
+    pub fn render(&self) -> String {
+        let mut text = sums(&self.workers);
+        text.push_str("# HELP ttls_log_lines_lost_total Lines that a log did not take in time.\n");
+        text.push_str("# TYPE ttls_log_lines_lost_total counter\n");
+        for (name, sink) in &self.logs {
+            let _ = writeln!(text, "ttls_log_lines_lost_total{{log=\"{name}\"}} {}", sink.lost());
+        }
+        text
+    }
 }
 
 #[cfg(test)]
@@ -89,7 +112,7 @@ mod tests {
         workers[0].accepted.add(2);
         workers[1].accepted.add(3);
         workers[1].evicted.add(1);
-        let text = render(&workers);
+        let text = Metrics { workers: workers.into(), logs: Vec::new() }.render();
         assert!(text.contains("\nttls_connections_accepted_total 5\n"));
         assert!(text.contains("\nttls_connections_refused_total{limit=\"half_open\"} 1\n"));
         for line in text.lines().filter(|line| line.starts_with("# TYPE")) {

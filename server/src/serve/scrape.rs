@@ -2,12 +2,11 @@
 //! `GET /metrics` on its own address, from its own thread.
 
 use super::listener;
-use super::metrics::{self, Counters};
+use super::metrics::Metrics;
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, bind as bind_to, listen};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Opens the address.
@@ -22,18 +21,18 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, Errno> {
 }
 
 /// Answers one request after the other, until the socket is shut down.
-pub fn serve(listener: &TcpListener, workers: &[Arc<Counters>]) {
+pub fn serve(listener: &TcpListener, metrics: &Metrics) {
     for stream in listener.incoming() {
         match stream {
             // A client that is slow or goes away has only itself to blame.
-            Ok(stream) => drop(answer(stream, workers)),
+            Ok(stream) => drop(answer(stream, metrics)),
             Err(error) if error.kind() == ErrorKind::InvalidInput => return,
             Err(_) => std::thread::sleep(Duration::from_millis(100)),
         }
     }
 }
 
-fn answer(mut stream: TcpStream, workers: &[Arc<Counters>]) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, metrics: &Metrics) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;
     stream.set_write_timeout(Some(Duration::from_secs(2)))?;
     let mut request = Vec::new();
@@ -46,7 +45,7 @@ fn answer(mut stream: TcpStream, workers: &[Arc<Counters>]) -> std::io::Result<(
         request.extend_from_slice(&piece[..count]);
     }
     let (status, body) = if request.starts_with(b"GET /metrics ") {
-        ("200 OK", metrics::render(workers))
+        ("200 OK", metrics.render())
     } else {
         ("404 Not Found", "GET /metrics\n".to_owned())
     };

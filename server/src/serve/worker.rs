@@ -4,11 +4,13 @@
 //! One sweep: wait; take note of all events; serve established connections; advance up to a batch of
 //! handshakes, computing their public-key work together; write what that made; log; again.
 
+use super::clock::{monotonic, unix_time};
 use super::connection::{Connection, Side, of_token};
 use super::context::{Active, BUFFER, BULK, BulkBuffer, Context, Fate, RecordBuffer, Shared};
 use super::jobs::{BATCH, Jobs};
 use super::listener;
-use super::log::{Log, Sink};
+use super::log::Log;
+use super::log::sink::Sink;
 use super::metrics::Counters;
 use super::negotiation::Negotiation;
 use super::outcome::Outcome;
@@ -24,7 +26,6 @@ use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
-use rustix::time::{ClockId, clock_gettime};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -55,8 +56,6 @@ pub enum Message {
     Reload {
         /// For connections accepted from now on.
         settings: Arc<Settings>,
-        /// Where their log goes.
-        sink: Arc<Sink>,
         /// New listening sockets.
         add: Vec<(SocketAddr, OwnedFd)>,
         /// Addresses to retire.
@@ -140,17 +139,6 @@ pub fn wake_fd() -> Result<OwnedFd, Errno> {
     eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)
 }
 
-fn milliseconds(id: ClockId) -> u64 {
-    let time = clock_gettime(id);
-    // Neither clock is negative.
-    u64::try_from(time.tv_sec).unwrap_or(0) * 1000 + u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000_000
-}
-
-/// Unix time in milliseconds.
-pub fn unix_time() -> u64 {
-    milliseconds(ClockId::Realtime)
-}
-
 impl Worker {
     /// Makes a worker, with all the memory it reserves.
     ///
@@ -159,7 +147,7 @@ impl Worker {
     pub fn new(parts: Parts) -> Result<Self, Errno> {
         let Parts { settings, workers, listeners, receiver, wake, counters, shared, sink, keylog, cpu } =
             parts;
-        let (now, clock) = (unix_time(), milliseconds(ClockId::Monotonic));
+        let (now, clock) = (unix_time(), monotonic());
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &*wake, EventData::new_u64(WAKE), EventFlags::IN)?;
         // SO_REUSEPORT spreads connections unevenly: each worker may hold them all, the shared count decides.
@@ -224,12 +212,12 @@ impl Worker {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => {
                     self.cx.log.line(self.cx.now, "error", "epoll").display("error", error).end();
-                    self.cx.log.flush();
+                    self.cx.log.flush(self.cx.now);
                     return;
                 }
             }
             self.cx.now = unix_time();
-            self.cx.clock = milliseconds(ClockId::Monotonic);
+            self.cx.clock = monotonic();
             for event in &events {
                 let (data, flags) = (event.data, event.flags);
                 self.event(data.u64(), flags);
@@ -239,7 +227,7 @@ impl Worker {
             self.expire();
             self.publish();
             if self.is_over() {
-                self.cx.log.flush();
+                self.cx.log.flush(self.cx.now);
                 return;
             }
         }
@@ -540,7 +528,8 @@ impl Worker {
         cx.counters.connections.set(self.connections.len() as u64);
         cx.counters.half_open.set(cx.half_open as u64);
         cx.counters.buffers.set(cx.buffers.in_use() as u64);
-        cx.log.flush();
+        cx.counters.lines_limited.set(cx.log.limited());
+        cx.log.flush(cx.now);
         if let Some(tickets) = &mut *self.active.tickets.borrow_mut() {
             // Its only error is a broken hash.
             let _ = tickets.advance(cx.now);
@@ -557,9 +546,8 @@ impl Worker {
         let _ = rustix::io::read(&*self.wake, &mut [0; 8]);
         while let Ok(message) = self.receiver.try_recv() {
             match message {
-                Message::Reload { settings, sink, add, retire } => {
-                    self.cx.log.flush();
-                    self.cx.log = Log::new(sink, settings.log.format, settings.log.errors_per_second);
+                Message::Reload { settings, add, retire } => {
+                    self.cx.log.reconfigure(settings.log.format, settings.log.errors_per_second);
                     self.half_open_limit = settings.limits.half_open.div_ceil(self.workers);
                     for listener in &self.listeners {
                         if let Some(fd) = &listener.fd {
