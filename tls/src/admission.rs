@@ -1,6 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Admission: whether a connection may spend CPU time now, asked after its ClientHello is parsed and before
-//! the first public-key operation.
+//! Admission: whether a connection may spend CPU time, asked after its ClientHello is parsed and before the first
+//! public-key operation, and when, among all that wait for it.
+//!
+//! The policy is here, the shells carry it out: they own the connections, the clock and the tables' memory, and make the
+//! keyed hashes by which the tables know an address.
+
+mod buckets;
+mod delay;
+mod demand;
+mod line;
+mod shed;
+mod standing;
+
+pub use buckets::Buckets;
+pub use delay::{Delay, Level};
+pub use demand::{Cell, Demand, HALF_LIFE, ROWS};
+pub use line::{Class, Due, Line, Link, Rank};
+pub use shed::{Interval, Share, Shed};
+pub use standing::{PROBATION, Set, Standing};
 
 use crate::fingerprint::Ja4;
 
@@ -21,71 +38,11 @@ pub trait Admission {
     fn admit(&mut self, request: &Request<'_>) -> bool;
 }
 
-/// Token buckets for `N` groups of sources, in fixed memory: each source prefix falls into one bucket by a
-/// keyed hash, so that an attacker can not choose whom to share a bucket with.
-pub struct Buckets<const N: usize> {
-    buckets: [Bucket; N],
-    /// Tokens per second, and the most a bucket holds.
-    rate: u32,
-    burst: u32,
-}
-
-#[derive(Clone, Copy)]
-struct Bucket {
-    /// Thousandths of tokens.
-    level: u64,
-    /// Milliseconds of the last refill.
-    filled: u64,
-}
-
-impl<const N: usize> Buckets<N> {
-    /// Full buckets at `now` (milliseconds of any clock) that refill with `rate` tokens per second up to `burst`.
-    pub const fn new(rate: u32, burst: u32, now: u64) -> Self {
-        let full = Bucket { level: burst as u64 * 1000, filled: now };
-        Self { buckets: [full; N], rate, burst }
-    }
-
-    /// Takes a token from the bucket that `hash`, a keyed hash of the source prefix, falls into. `false` if it is empty.
-    pub fn take(&mut self, hash: u64, now: u64) -> bool {
-        let index = usize::try_from(hash % N as u64).unwrap_or(0);
-        let Some(bucket) = self.buckets.get_mut(index) else { return true };
-        let elapsed = now.saturating_sub(bucket.filled);
-        let full = u64::from(self.burst) * 1000;
-        bucket.level = full.min(bucket.level.saturating_add(elapsed.saturating_mul(u64::from(self.rate))));
-        bucket.filled = now.max(bucket.filled);
-        match bucket.level.checked_sub(1000) {
-            Some(left) => {
-                bucket.level = left;
-                true
-            }
-            None => false,
-        }
-    }
-}
-
+/// A hash for tests: a fixed permutation, well mixed (the finalizer of SplitMix64, Steele et al. 2014).
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_burst_then_the_rate() {
-        let mut buckets = Buckets::<4>::new(10, 5, 1000);
-        assert_eq!((0..8).filter(|_| buckets.take(1, 1000)).count(), 5);
-        // Ten per second: one after 100 ms, none at 99.
-        assert!(!buckets.take(1, 1099));
-        assert!(buckets.take(1, 1100));
-        assert!(!buckets.take(1, 1100));
-        // Another bucket is untouched; a long pause fills only to the burst.
-        assert!(buckets.take(2, 1100));
-        assert_eq!((0..50).filter(|_| buckets.take(1, 1_000_000)).count(), 5);
-    }
-
-    #[test]
-    fn a_clock_that_steps_back_gives_nothing() {
-        let mut buckets = Buckets::<1>::new(1000, 1, 5000);
-        assert!(buckets.take(0, 5000));
-        assert!(!buckets.take(0, 0));
-        assert!(!buckets.take(0, 5000));
-        assert!(buckets.take(0, 5001));
-    }
+pub(crate) fn mixed(key: u64) -> u64 {
+    let x = key.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ x >> 31
 }
