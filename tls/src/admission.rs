@@ -8,6 +8,7 @@
 mod buckets;
 mod delay;
 mod demand;
+mod heaviest;
 mod line;
 mod shed;
 mod standing;
@@ -15,6 +16,7 @@ mod standing;
 pub use buckets::Buckets;
 pub use delay::{Delay, Level};
 pub use demand::{Cell, Demand, HALF_LIFE, ROWS};
+pub use heaviest::{Heaviest, Source};
 pub use line::{Class, Due, Line, Link, Rank};
 pub use shed::{Interval, Share, Shed};
 pub use standing::{PROBATION, Set, Standing};

@@ -2,9 +2,10 @@
 //! The policy of admission in a simulated flood: a server with a known capacity, an attack of many times that, and
 //! clients with patience. The policy's code is the real one, time and costs are the simulation's, so every run is the same.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use ttls::admission::{
-    Cell, Class, Delay, Demand, Interval, Level, Line, Link, ROWS, Rank, Set, Share, Shed, Standing,
+    Cell, Class, Delay, Demand, Heaviest, Interval, Level, Line, Link, ROWS, Rank, Set, Share, Shed, Source,
+    Standing,
 };
 
 /// Microseconds of CPU time: taking a connection in with its hello, looking whether a client is still there, a full
@@ -83,13 +84,19 @@ fn hash(source: u64) -> u64 {
     x ^ x >> 27
 }
 
+fn named(source: u64) -> u32 {
+    u32::try_from(source).unwrap()
+}
+
 fn simulate(flood: &Flood) -> Outcome {
     const START: u64 = 200_000;
-    const ATTACK: std::ops::Range<u64> = START + 1_000..START + 21_000;
-    const END: u64 = START + 25_000;
+    const ATTACK: std::ops::Range<u64> = START + 1_000..START + 11_000;
+    const END: u64 = START + 15_000;
     let mut rng = 0x1234_5678_9abc_def1;
     let mut demand = Demand::new(vec![Cell::EMPTY; ROWS * 16_384]);
     let mut standing = Standing::new(vec![Set::EMPTY; 4096], 3_600_000);
+    let mut heaviest = Heaviest::new([Source::default(); 512]);
+    let mut banned_now = HashSet::new();
     let mut line = Line::new(vec![Link::OUTSIDE; SLOTS]);
     let mut delay = Delay::new(5, 100);
     let mut clients: Vec<Option<Client>> = vec![None; SLOTS];
@@ -107,8 +114,8 @@ fn simulate(flood: &Flood) -> Outcome {
     // Regulars were here in two different minutes.
     for regular in 0..2000 {
         for source in [20_000_000, 30_000_000] {
-            standing.used(hash(source + regular), 1000);
-            standing.used(hash(source + regular), 100_000);
+            standing.used(hash(source + regular), named(source + regular), 1000);
+            standing.used(hash(source + regular), named(source + regular), 100_000);
         }
     }
     for now in START..END {
@@ -133,8 +140,9 @@ fn simulate(flood: &Flood) -> Outcome {
             arrivals.swap(at, random(&mut rng, at as u64 + 1) as usize);
         }
         for (_, client) in arrivals {
-            let known = standing.is_good(hash(client.source), now);
-            let let_in = known || random(&mut rng, 1 << 32) <= u64::from(shed.share().threshold());
+            let known = standing.is_good(hash(client.source), named(client.source), now);
+            let banned = banned_now.contains(&named(client.source));
+            let let_in = known || !banned && random(&mut rng, 1 << 32) <= u64::from(shed.share().threshold());
             if let_in && backlog.len() < BACKLOG {
                 backlog.push_back(client);
             } else if now == client.began {
@@ -157,9 +165,13 @@ fn simulate(flood: &Flood) -> Outcome {
             interval.taken += 1;
             let Some(id) = free.pop() else { continue };
             let spent = demand.charge(hash(client.source), INTAKE, now);
+            if Rank::new(Class::New, spent, LIGHT).is_heavy() {
+                let (hash, key) = (hash(client.source), named(client.source));
+                heaviest.note(Source { hash, key, demand: spent });
+            }
             let class = match client.kind {
                 Kind::Ticket => Class::Ticket,
-                _ if standing.is_good(hash(client.source), now) => Class::Standing,
+                _ if standing.is_good(hash(client.source), named(client.source), now) => Class::Standing,
                 _ => Class::New,
             };
             clients[id as usize] = Some(client);
@@ -182,7 +194,7 @@ fn simulate(flood: &Flood) -> Outcome {
             budget = budget.saturating_sub(cost);
             demand.charge(hash(client.source), cost, now);
             if client.kind != Kind::Attack {
-                standing.used(hash(client.source), now);
+                standing.used(hash(client.source), named(client.source), now);
             }
             interval.computed += 1;
             computed += 1;
@@ -196,6 +208,8 @@ fn simulate(flood: &Flood) -> Outcome {
         let waited = line.oldest().map_or(0, |since| now - since);
         let level = delay.observe(waited, now);
         if now % 100 == 0 {
+            heaviest.refresh(Rank::heavy(LIGHT), |hash| demand.of(hash, now));
+            banned_now = heaviest.iter().map(|heavy| heavy.key).collect();
             interval.behind = level != Level::Calm;
             shed.observe(&interval);
             interval = Interval::default();
@@ -240,6 +254,14 @@ fn users_stay_served() {
     for (name, flood) in floods {
         let mut outcome = simulate(&flood);
         report(name, &mut outcome);
+        let share = |kind| outcome.tallies[&kind].share();
+        assert!(
+            share(Kind::Ticket) >= 0.998 && share(Kind::Standing) >= 0.998,
+            "{name}: who is known is served"
+        );
+        // Nothing tells strangers from attackers but what their addresses have cost.
+        let fair = if flood.sources < 1000 { 1.0 } else { 1.0 / (f64::from(flood.times) + 0.05) };
+        assert!(share(Kind::New) >= 0.8 * fair, "{name}: strangers get {:.4} of {fair:.4}", share(Kind::New));
         assert!(outcome.wanted * 100 >= outcome.computed * 99, "{name}: computed for clients that had left");
         assert!(outcome.recovered <= 4000, "{name}: calm only after {} ms", outcome.recovered);
     }

@@ -10,8 +10,6 @@
 /// What is known in favour of a handshake, best first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
-    /// Work was already spent on it: its second flight has come.
-    Begun,
     /// It brought a ticket that opened.
     Ticket,
     /// Its address is in good standing ([`super::Standing`]).
@@ -32,7 +30,7 @@ pub struct Rank(u8);
 
 impl Rank {
     /// How many there are.
-    pub const COUNT: usize = 1 + 2 * HEAVY as usize + WEIGHTS as usize;
+    pub const COUNT: usize = 2 * HEAVY as usize + WEIGHTS as usize;
 
     /// The rank of a class whose source has lately cost `demand` ([`super::Demand`]), where up to `light` is what one
     /// user may cost; both in microseconds. Each doubling beyond that weighs one step.
@@ -40,16 +38,20 @@ impl Rank {
         let steps = demand.checked_div(light).unwrap_or(0).checked_ilog2().map_or(0, |log| log + 1);
         let weight = u8::try_from(steps).unwrap_or(WEIGHTS).min(WEIGHTS - 1);
         match class {
-            Class::Begun => Self(0),
-            Class::Ticket if weight < HEAVY => Self(1 + weight),
-            Class::Standing if weight < HEAVY => Self(1 + HEAVY + weight),
-            _ => Self(1 + 2 * HEAVY + weight),
+            Class::Ticket if weight < HEAVY => Self(weight),
+            Class::Standing if weight < HEAVY => Self(HEAVY + weight),
+            _ => Self(2 * HEAVY + weight),
         }
+    }
+
+    /// The demand from which on a source is heavy, where up to `light` is what one user may cost; both in microseconds.
+    pub const fn heavy(light: u32) -> u32 {
+        light.saturating_mul(1 << (HEAVY - 1))
     }
 
     /// Whether the source has cost so much that nothing speaks for it.
     pub const fn is_heavy(self) -> bool {
-        self.0 > 2 * HEAVY + HEAVY
+        self.0 >= 3 * HEAVY
     }
 }
 
@@ -195,7 +197,6 @@ mod tests {
     #[test]
     fn classes_then_weights_and_the_heavy_last() {
         let rank = |class, demand| Rank::new(class, demand, 100);
-        assert!(rank(Class::Begun, u32::MAX) < rank(Class::Ticket, 0));
         assert_eq!(rank(Class::Ticket, 0), rank(Class::Ticket, 99));
         assert!(rank(Class::Ticket, 99) < rank(Class::Ticket, 100));
         assert!(rank(Class::Ticket, 799) < rank(Class::Standing, 0));
@@ -203,6 +204,7 @@ mod tests {
         assert_eq!(rank(Class::Ticket, 800), rank(Class::New, 800));
         assert_eq!(rank(Class::Standing, u32::MAX), rank(Class::New, u32::MAX));
         assert!(rank(Class::New, 800).is_heavy() && !rank(Class::New, 799).is_heavy());
+        assert_eq!(Rank::heavy(100), 800);
         assert!(rank(Class::New, 800) < rank(Class::New, 1600));
         assert!(usize::from(rank(Class::New, u32::MAX).0) < Rank::COUNT);
         assert_eq!(Rank::new(Class::New, u32::MAX, 0), Rank::new(Class::New, 0, 0));
@@ -245,8 +247,7 @@ mod tests {
             let id = u32::try_from(random(50)).unwrap();
             match random(5) {
                 0 | 1 => {
-                    let class =
-                        [Class::Begun, Class::Ticket, Class::Standing, Class::New][random(4) as usize];
+                    let class = [Class::Ticket, Class::Standing, Class::New][random(3) as usize];
                     let rank = Rank::new(class, u32::try_from(random(3000)).unwrap(), 10);
                     let known = model.iter().any(|entry| entry.2 == id);
                     assert_eq!(line.enter(id, rank, now), !known);

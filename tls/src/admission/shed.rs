@@ -58,7 +58,7 @@ impl Shed {
     }
 
     /// Judges an interval; gives the share if it changes. It falls to what can be computed and a quarter more, to an eighth
-    /// at most in one step, and doubles where the server keeps up: back from the least to all in eight intervals.
+    /// at most in one step, and doubles where the server keeps up: back from the least to all in nine intervals.
     pub fn observe(&mut self, interval: &Interval) -> Option<Share> {
         let Interval { taken, computed, drained, behind } = *interval;
         let enough = computed.saturating_add(computed / 4).max(1);
@@ -92,7 +92,7 @@ mod tests {
         }
         assert_eq!(shed.share(), Share::LEAST);
         let calm = Interval { taken: 1, computed: 1, drained: true, behind: false };
-        assert_eq!((0..20).filter(|_| shed.observe(&calm).is_some()).count(), 8);
+        assert_eq!((0..20).filter(|_| shed.observe(&calm).is_some()).count(), 9);
         assert_eq!(shed.share(), Share::ALL);
     }
 

@@ -17,17 +17,17 @@ const WAYS: usize = 4;
 /// An address's entry.
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
-    /// Part of its keyed hash; 0 in an entry that is free.
-    tag: u32,
+    /// By what the shell knows it; 0 in an entry that is free.
+    key: u32,
     /// Ticks of its last use that counted.
     seen: u32,
 }
 
 impl Entry {
-    const FREE: Self = Self { tag: 0, seen: 0 };
+    const FREE: Self = Self { key: 0, seen: 0 };
 
-    fn is(self, tag: u32, now: u32, lifetime: u32) -> bool {
-        self.tag == tag && now.saturating_sub(self.seen) <= lifetime
+    fn is(self, key: u32, now: u32, lifetime: u32) -> bool {
+        self.key == key && key != 0 && now.saturating_sub(self.seen) <= lifetime
     }
 }
 
@@ -57,26 +57,28 @@ impl<S: AsRef<[Set]> + AsMut<[Set]>> Standing<S> {
         Self { sets, lifetime: ticks(lifetime) }
     }
 
-    /// Whether the address with this keyed hash is in good standing at `now`, in milliseconds of a clock that does not jump.
-    pub fn is_good(&self, hash: u64, now: u64) -> bool {
-        let (tag, now) = (tag(hash), ticks(now));
+    /// Whether an address is in good standing at `now`, in milliseconds of a clock that does not jump.
+    pub fn is_good(&self, hash: u64, key: u32, now: u64) -> bool {
+        let now = ticks(now);
         let set = self.sets.as_ref().get(self.place(hash));
         set.is_some_and(|set| {
-            set.once.iter().chain(&set.again).any(|entry| entry.is(tag, now, self.lifetime))
+            set.once.iter().chain(&set.again).any(|entry| entry.is(key, now, self.lifetime))
         })
     }
 
-    /// Notes that the address has completed a handshake and used the connection.
-    pub fn used(&mut self, hash: u64, now: u64) {
-        let (tag, lifetime) = (tag(hash), self.lifetime);
+    /// Notes that an address has completed a handshake and used the connection. `hash` is its keyed hash, which an
+    /// attacker can not compute; `key` is what the shell will know it by where [`Self::iter`] names it, an
+    /// IPv4 address or as much of an IPv6 prefix; nobody has the key 0.
+    pub fn used(&mut self, hash: u64, key: u32, now: u64) {
+        let lifetime = self.lifetime;
         let (tick, place) = (ticks(now), self.place(hash));
         let Some(set) = self.sets.as_mut().get_mut(place) else { return };
-        if let Some(entry) = set.again.iter_mut().find(|entry| entry.is(tag, tick, lifetime)) {
+        if let Some(entry) = set.again.iter_mut().find(|entry| entry.is(key, tick, lifetime)) {
             entry.seen = tick;
             return;
         }
-        let fresh = Entry { tag, seen: tick };
-        match set.once.iter_mut().find(|entry| entry.is(tag, tick, lifetime)) {
+        let fresh = Entry { key, seen: tick };
+        match set.once.iter_mut().find(|entry| entry.is(key, tick, lifetime)) {
             Some(entry) if tick.saturating_sub(entry.seen) >= ticks(PROBATION) => {
                 *entry = Entry::FREE;
                 put(&mut set.again, fresh, lifetime);
@@ -87,6 +89,14 @@ impl<S: AsRef<[Set]> + AsMut<[Set]>> Standing<S> {
         }
     }
 
+    /// The keys of all that are in good standing: first of those that came again, then of those that were here once.
+    pub fn iter(&self, now: u64) -> impl Iterator<Item = u32> + '_ {
+        let (now, lifetime) = (ticks(now), self.lifetime);
+        let again = self.sets.as_ref().iter().flat_map(|set| &set.again);
+        let once = self.sets.as_ref().iter().flat_map(|set| &set.once);
+        again.chain(once).filter(move |entry| entry.is(entry.key, now, lifetime)).map(|entry| entry.key)
+    }
+
     fn place(&self, hash: u64) -> usize {
         let low = u32::try_from(hash & u64::from(u32::MAX)).unwrap_or(0);
         usize::try_from(low).unwrap_or(0).checked_rem(self.sets.as_ref().len()).unwrap_or(0)
@@ -95,16 +105,12 @@ impl<S: AsRef<[Set]> + AsMut<[Set]>> Standing<S> {
 
 /// Puts an entry where one is free or over, otherwise in place of the one used longest ago.
 fn put(ways: &mut [Entry; WAYS], fresh: Entry, lifetime: u32) {
-    let over = |entry: &Entry| entry.tag == 0 || fresh.seen.saturating_sub(entry.seen) > lifetime;
+    let over = |entry: &Entry| entry.key == 0 || fresh.seen.saturating_sub(entry.seen) > lifetime;
     // An entry of the future, from before a clock stepped back, is the first to go after those.
     let key = |entry: &Entry| (!over(entry), entry.seen <= fresh.seen, entry.seen);
     if let Some(way) = ways.iter_mut().min_by_key(|entry| key(entry)) {
         *way = fresh;
     }
-}
-
-fn tag(hash: u64) -> u32 {
-    u32::try_from(hash >> 32).unwrap_or(0).max(1)
 }
 
 fn ticks(milliseconds: u64) -> u32 {
@@ -114,10 +120,15 @@ fn ticks(milliseconds: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     extern crate std;
-    use super::super::mixed as hash;
+    use super::super::mixed;
     use super::*;
     use std::vec;
     use std::vec::Vec;
+
+    /// Anything but 0.
+    fn named(address: u64) -> u32 {
+        u32::try_from(address).unwrap() + 1
+    }
 
     const HOUR: u64 = 3_600_000;
 
@@ -128,28 +139,29 @@ mod tests {
     #[test]
     fn lasts_for_its_lifetime_after_the_last_use() {
         let mut standing = table(16);
-        assert!(!standing.is_good(hash(1), 5000));
-        standing.used(hash(1), 5000);
-        assert!(standing.is_good(hash(1), 5000 + HOUR - 2 * TICK));
-        assert!(!standing.is_good(hash(1), 5000 + HOUR + 2 * TICK));
-        assert!(!standing.is_good(hash(2), 5000));
-        standing.used(hash(1), 5000 + HOUR / 2);
-        assert!(standing.is_good(hash(1), 5000 + HOUR + HOUR / 4), "the second use prolongs it");
+        assert!(!standing.is_good(mixed(1), named(1), 5000));
+        standing.used(mixed(1), named(1), 5000);
+        assert!(standing.is_good(mixed(1), named(1), 5000 + HOUR - 2 * TICK));
+        assert!(!standing.is_good(mixed(1), named(1), 5000 + HOUR + 2 * TICK));
+        assert!(!standing.is_good(mixed(2), named(2), 5000));
+        standing.used(mixed(1), named(1), 5000 + HOUR / 2);
+        assert!(standing.is_good(mixed(1), named(1), 5000 + HOUR + HOUR / 4), "the second use prolongs it");
     }
 
     #[test]
     fn a_flood_of_new_addresses_pushes_out_none_that_came_again() {
         let mut standing = table(256);
         for key in 0..400 {
-            standing.used(hash(key), 1000);
-            standing.used(hash(key), 1000 + PROBATION + 2 * TICK);
+            standing.used(mixed(key), named(key), 1000);
+            standing.used(mixed(key), named(key), 1000 + PROBATION + 2 * TICK);
         }
-        let regulars =
-            |standing: &Standing<_>, now| (0..400).filter(|&key| standing.is_good(hash(key), now)).count();
+        let regulars = |standing: &Standing<_>, now| {
+            (0..400).filter(|&key| standing.is_good(mixed(key), named(key), now)).count()
+        };
         let before = regulars(&standing, 100_000);
-        assert!(before >= 390, "{before} of 400 fit");
+        assert!(before >= 380, "{before} of 400 fit");
         for key in 1000..200_000 {
-            standing.used(hash(key), 100_000);
+            standing.used(mixed(key), named(key), 100_000);
         }
         assert_eq!(regulars(&standing, 100_000), before);
     }
@@ -159,29 +171,32 @@ mod tests {
         let mut standing = table(1);
         for key in 0..WAYS as u64 {
             for _ in 0..100 {
-                standing.used(hash(key), 1000);
+                standing.used(mixed(key), named(key), 1000);
             }
         }
-        assert!(standing.sets[0].again.iter().all(|entry| entry.tag == 0));
-        standing.used(hash(99), 2 * TICK);
-        let left = (0..WAYS as u64).filter(|&key| standing.is_good(hash(key), 2 * TICK)).count();
+        assert!(standing.sets[0].again.iter().all(|entry| entry.key == 0));
+        standing.used(mixed(99), named(99), 2 * TICK);
+        let left = (0..WAYS as u64).filter(|&key| standing.is_good(mixed(key), named(key), 2 * TICK)).count();
         assert_eq!(left, WAYS - 1, "one that was here once made room");
     }
 
     #[test]
     fn a_clock_may_step_either_way() {
         let mut standing = table(4);
-        standing.used(hash(1), 100 * HOUR);
-        standing.used(hash(1), 0);
-        assert!(standing.is_good(hash(1), 0));
+        standing.used(mixed(1), named(1), 100 * HOUR);
+        standing.used(mixed(1), named(1), 0);
+        assert!(standing.is_good(mixed(1), named(1), 0));
         for key in 10..40 {
-            standing.used(hash(key), HOUR / 2);
+            standing.used(mixed(key), named(key), HOUR / 2);
         }
-        assert!(!standing.is_good(hash(2), u64::MAX));
-        standing.used(hash(3), u64::MAX);
-        assert!(standing.is_good(hash(3), u64::MAX));
+        assert!(!standing.is_good(mixed(2), named(2), u64::MAX));
+        standing.used(mixed(3), named(3), u64::MAX);
+        assert!(standing.is_good(mixed(3), named(3), u64::MAX));
+        let mut keys: Vec<u32> = standing.iter(u64::MAX).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, [named(3)]);
         let mut none = table(0);
-        none.used(hash(1), 0);
-        assert!(!none.is_good(hash(1), 0));
+        none.used(mixed(1), named(1), 0);
+        assert!(!none.is_good(mixed(1), named(1), 0));
     }
 }
