@@ -100,7 +100,7 @@ fn simulate(flood: &Flood) -> Outcome {
     let mut line = Line::new(vec![Link::OUTSIDE; SLOTS]);
     let mut delay = Delay::new(5, 100);
     let mut clients: Vec<Option<Client>> = vec![None; SLOTS];
-    let mut free: Vec<u32> = (0..SLOTS as u32).collect();
+    let mut free: Vec<u32> = (0..u32::try_from(SLOTS).unwrap()).collect();
     let mut backlog: VecDeque<Client> = VecDeque::new();
     // Who is not let in tries again after a second, and after three.
     let mut again: VecDeque<(u64, Client)> = VecDeque::new();
@@ -137,7 +137,8 @@ fn simulate(flood: &Flood) -> Outcome {
             arrivals.extend(again.pop_front().map(|(_, client)| (now, client)));
         }
         for at in (1..arrivals.len()).rev() {
-            arrivals.swap(at, random(&mut rng, at as u64 + 1) as usize);
+            let other = usize::try_from(random(&mut rng, at as u64 + 1)).unwrap();
+            arrivals.swap(at, other);
         }
         for (_, client) in arrivals {
             let known = standing.is_good(hash(client.source), named(client.source), now);
