@@ -247,7 +247,8 @@ mod tests {
             let id = u32::try_from(random(50)).unwrap();
             match random(5) {
                 0 | 1 => {
-                    let class = [Class::Ticket, Class::Standing, Class::New][random(3) as usize];
+                    let classes = [Class::Ticket, Class::Standing, Class::New];
+                    let class = classes[usize::try_from(random(3)).unwrap()];
                     let rank = Rank::new(class, u32::try_from(random(3000)).unwrap(), 10);
                     let known = model.iter().any(|entry| entry.2 == id);
                     assert_eq!(line.enter(id, rank, now), !known);
@@ -262,8 +263,8 @@ mod tests {
                 3 => {
                     let newest = random(2) == 0;
                     let best = model.iter().map(|entry| entry.0).min();
-                    let of_best = model.iter().copied().filter(|entry| Some(entry.0) == best);
-                    let expected = if newest { of_best.last() } else { of_best.min() };
+                    let mut of_best = model.iter().copied().filter(|entry| Some(entry.0) == best);
+                    let expected = if newest { of_best.next_back() } else { of_best.min() };
                     model.retain(|entry| Some(*entry) != expected);
                     assert_eq!(line.next(newest), expected.map(|(_, since, id)| Due { id, since }));
                 }
