@@ -91,7 +91,8 @@ mod tests {
 
     #[test]
     fn a_table_of_nothing_holds_nothing() {
-        let mut none = Heaviest::new([Source::default(); 0]);
+        let nothing: [Source; 0] = [];
+        let mut none = Heaviest::new(nothing);
         none.note(Source { hash: 1, key: 1, demand: u32::MAX });
         none.refresh(0, |_| 1);
         assert_eq!(none.iter().count(), 0);
