@@ -3,13 +3,15 @@
 
 use crate::config::flags::{Flag, KEYS, Kind};
 use crate::config::{Error, Source};
+use crate::hosts::{Hosts, News};
 use crate::output::{complain, print};
+use crate::serve::Failure;
 use crate::settings::{Fixed, Settings};
 use crate::{demo, serve};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use ttls_crypto::secret::Secret;
+use std::sync::{Mutex, PoisonError};
 
 /// What `ttls --help` says.
 pub const HELP: &str = "\
@@ -37,6 +39,9 @@ Signals: SIGHUP reloads the configuration, SIGUSR2 starts a new program to take 
 Each key of the file is a flag that wins over it:
 ";
 
+/// EX_TEMPFAIL of sysexits.h: what keeps the program from serving may be gone in a moment.
+const TRY_AGAIN: u8 = 75;
+
 struct Arguments {
     source: Source,
     demo: bool,
@@ -51,8 +56,15 @@ pub fn serve(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(message) => return misuse(&message),
     };
     let Arguments { source, demo, keylog } = arguments;
-    let result = fixed(demo).and_then(|fixed| serve::run(&source, &fixed, keylog.as_deref()));
-    report(result)
+    let result = fixed(demo).map_err(Failure::from);
+    match result.and_then(|fixed| serve::run(&source, fixed, keylog.as_deref())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Configuration(error)) => report(Err(error)),
+        Err(Failure::Temporary(error)) => {
+            complain(format_args!("ttls: {error}"));
+            ExitCode::from(TRY_AGAIN)
+        }
+    }
 }
 
 /// Runs `ttls check`.
@@ -63,8 +75,19 @@ pub fn check(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(message) => return misuse(&message),
     };
     let mut warnings = Vec::new();
-    let result =
-        fixed(arguments.demo).and_then(|fixed| Settings::build(&arguments.source, &fixed, &mut warnings));
+    let result = fixed(arguments.demo).and_then(|fixed| {
+        let settings = Settings::build(&arguments.source, &fixed, &mut warnings)?;
+        let unknown = Mutex::new(Vec::new());
+        fixed.hosts.look_up(&|host, news| {
+            if let News::Failed(error) = news {
+                let warning = format!("backend {}: does not resolve now: {error}", host.name());
+                unknown.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
+            }
+        });
+        warnings.extend(unknown.into_inner().unwrap_or_else(PoisonError::into_inner));
+        serve::check(&settings)?;
+        Ok(settings)
+    });
     for warning in &warnings {
         complain(format_args!("ttls: warning: {warning}"));
     }
@@ -88,10 +111,8 @@ pub fn misuse(message: &str) -> ExitCode {
 }
 
 fn fixed(demo: bool) -> Result<Fixed, Error> {
-    let mut ticket_secret = Secret::zero();
-    serve::random::kernel(ticket_secret.expose_mut());
     let demo = if demo { Some(demo::Identity::generate().map_err(Error::new)?) } else { None };
-    Ok(Fixed { demo, ticket_secret })
+    Ok(Fixed { demo, hosts: Hosts::default() })
 }
 
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Arguments>, String> {

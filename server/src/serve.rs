@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `ttls serve`: the supervisor of the workers.
 
+pub mod addresses;
 pub mod clock;
 pub mod connection;
 pub mod context;
@@ -22,6 +23,7 @@ pub mod scrape;
 pub mod slab;
 pub mod socket;
 pub mod sources;
+pub mod supervisor;
 pub mod timers;
 pub mod upgrade;
 pub mod worker;
@@ -29,42 +31,61 @@ pub mod worker;
 use crate::config::schema::Cpu as CpuName;
 use crate::config::{Error, Source};
 use crate::keylog::KeyLogFile;
-use crate::output::print;
 use crate::settings::{Fixed, Settings};
+use crate::tickets::Tickets;
 use crate::{notify, privileges};
+use addresses::Sockets;
 use clock::unix_time;
 use context::Shared;
 use log::Log;
-use log::destination::Destination;
 use log::sink::{Sink, Style};
 use metrics::{Counters, Metrics};
-use rustix::fd::OwnedFd;
-use rustix::fs::Mode;
-use rustix::io::Errno;
-use rustix::net::Shutdown;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::iterator::Signals;
 use sources::Sources;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::RawFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::mpsc;
 use std::thread;
+use supervisor::{Event, RESOLVE, Supervisor, open_log};
 use ttls_crypto::cpu::{Choice, Cpu};
-use upgrade::{News, Predecessor};
-use worker::{Handle, Message, Parts, Worker};
+use upgrade::Predecessor;
+use worker::{Handle, Parts, Worker};
+
+/// Why it does not serve.
+#[derive(Debug)]
+pub enum Failure {
+    /// Something is wrong with the configuration, and stays wrong.
+    Configuration(Error),
+    /// It may be otherwise in a moment: an address that another program is about to leave, a system without room.
+    Temporary(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Configuration(error)
+    }
+}
 
 /// Serves until SIGTERM, and drains.
 ///
 /// # Errors
 /// What keeps it from starting.
-pub fn run(source: &Source, fixed: &Fixed, keylog: Option<&Path>) -> Result<(), Error> {
-    let predecessor = Predecessor::find().map_err(|e| Error::new(format!("upgrade: {e}")))?;
+pub fn run(source: &Source, fixed: Fixed, keylog: Option<&Path>) -> Result<(), Failure> {
+    let predecessor = Predecessor::find().map_err(|e| temporary("upgrade", e))?;
+    // A signal that comes while this process starts is for when it has started.
+    let signals = Signals::new([SIGHUP, SIGUSR2]).map_err(|e| temporary("signals", e))?;
+    let started = unix_time();
+    let fixed = Arc::new(fixed);
     let mut warnings = Vec::new();
-    let settings = Arc::new(Settings::build(source, fixed, &mut warnings)?);
+    let settings = Arc::new(Settings::build(source, &fixed, &mut warnings)?);
     let cpu = choose_cpu(settings.cpu)?;
+    let user = privileges::Target::find(settings.user.as_deref(), settings.group.as_deref());
+    let user = user.map_err(Error::new)?;
     let keylog = match keylog {
         None => None,
         Some(path) => Some(
@@ -72,40 +93,54 @@ pub fn run(source: &Source, fixed: &Fixed, keylog: Option<&Path>) -> Result<(), 
                 .map_err(|e| Error::new(format!("--keylog {}: can not be opened: {e}", path.display())))?,
         ),
     };
-    raise_descriptor_limit();
-    let sink = Sink::new(open_log(&settings)?, Style::Log(settings.log.format)).map_err(system)?;
+    warnings.extend(raise_descriptor_limit(&settings));
+    let destination = open_log(&settings)?;
+    if settings.log_file.is_some() {
+        user.give(&destination);
+    }
+    let sink = Sink::new(destination, Style::Log(settings.log.format)).map_err(|e| temporary("log", e))?;
     let mut logs = vec![("log", Arc::clone(&sink))];
     logs.extend(keylog.iter().map(|keylog| ("keylog", Arc::clone(keylog.sink()))));
-    let mut sockets: Vec<Vec<(SocketAddr, OwnedFd)>> = (0..settings.workers).map(|_| Vec::new()).collect();
-    let mut addresses = Vec::new();
-    for &address in &settings.listen {
-        addresses.push(bind_for_all(address, &settings, predecessor, &mut sockets)?);
+
+    let opened = open_addresses(&settings, predecessor, &mut warnings)?;
+    opened.sockets.iter().flatten().for_each(|(_, fd)| user.give(fd));
+    opened.scrape.iter().for_each(|listener| user.give(listener));
+    // Keys are read and addresses bound. From here on there are threads: the last moment to change the user.
+    user.assume().map_err(Error::new)?;
+    // Clients may be waiting: from here on its end is orderly.
+    for signal in [SIGTERM, SIGINT] {
+        signals.add_signal(signal).map_err(|e| temporary("signals", e))?;
     }
-    let scrape = match settings.metrics {
-        None => None,
-        Some(address) => {
-            let bound = alone(address, predecessor).and_then(|()| scrape::bind(address));
-            Some(Arc::new(
-                bound.map_err(|e| Error::new(format!("metrics.listen {address}: {e}{}", hint(e))))?,
-            ))
-        }
-    };
-    // From here on there are signals to look after and threads to come: the last moment to change the user.
-    privileges::drop_to(settings.user.as_deref(), settings.group.as_deref()).map_err(Error::new)?;
-    let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR2])
-        .map_err(|e| Error::new(format!("signals can not be handled: {e}")))?;
     for (_, log) in &logs {
-        log.start().map_err(|e| Error::new(format!("thread: {e}")))?;
+        log.start().map_err(|e| temporary("thread", e))?;
     }
 
-    let shared = Arc::new(Shared { connections: AtomicUsize::new(0), sources: sources(&settings) });
+    let (events, happened) = mpsc::channel();
+    fixed.hosts.set_interval(settings.timeouts.resolve);
+    let (hosts, tell) = (Arc::clone(&fixed), events.clone());
+    thread::Builder::new()
+        .name("ttls-hosts".into())
+        .spawn(move || hosts.hosts.keep(&|host, news| drop(tell.send(Event::host(host, news)))))
+        .map_err(|e| temporary("thread", e))?;
+    fixed.hosts.wait(RESOLVE);
+
+    let shared = Arc::new(Shared {
+        connections: AtomicUsize::new(0),
+        sources: sources(&settings),
+        tickets: Tickets::default(),
+        descriptors: descriptors_for_connections(),
+        shortage_told: AtomicU64::new(0),
+    });
+    if let Some(keys) = settings.tickets.as_ref().and_then(|tickets| tickets.take()) {
+        shared.tickets.set(keys);
+    }
     let mut counters = Vec::new();
     let mut handles = Vec::new();
     let mut threads = Vec::new();
-    let (started, all_started) = mpsc::channel();
-    for listeners in sockets {
+    let (ready, all_ready) = mpsc::channel();
+    for listeners in opened.sockets {
         let (sender, receiver) = mpsc::channel();
-        let wake = Arc::new(worker::wake_fd().map_err(system)?);
+        let wake = Arc::new(worker::wake_fd().map_err(|e| temporary("system", e))?);
         let own = Arc::new(Counters::default());
         counters.push(Arc::clone(&own));
         handles.push(Handle { sender, wake: Arc::clone(&wake) });
@@ -121,39 +156,47 @@ pub fn run(source: &Source, fixed: &Fixed, keylog: Option<&Path>) -> Result<(), 
             keylog: keylog.clone(),
             cpu,
         };
-        let started = started.clone();
+        let ready = ready.clone();
         let start = move || match Worker::new(parts) {
             Ok(worker) => {
-                let _ = started.send(Ok(()));
+                let _ = ready.send(Ok(()));
                 worker.run();
             }
-            Err(error) => drop(started.send(Err(error))),
+            Err(error) => drop(ready.send(Err(error))),
         };
         let name = format!("ttls-{}", threads.len());
-        threads.push(
-            thread::Builder::new().name(name).spawn(start).map_err(|e| Error::new(format!("thread: {e}")))?,
-        );
+        threads.push(thread::Builder::new().name(name).spawn(start).map_err(|e| temporary("thread", e))?);
     }
-    for result in all_started.iter().take(threads.len()) {
-        result.map_err(|e| Error::new(format!("a worker can not start: {e}")))?;
+    for result in all_ready.iter().take(threads.len()) {
+        result.map_err(|e| temporary("a worker can not start", e))?;
     }
-    if let Some(listener) = scrape.clone() {
-        let metrics = Metrics { workers: counters, logs: logs.clone() };
-        thread::spawn(move || scrape::serve(&listener, &metrics));
+    let metrics = Arc::new(Metrics::new(counters.clone(), logs.clone(), cpu.name(), started));
+    if let Some(listener) = opened.scrape.clone() {
+        let metrics = Arc::clone(&metrics);
+        let serve = move || scrape::serve(&listener, &metrics);
+        thread::Builder::new().spawn(serve).map_err(|e| temporary("thread", e))?;
     }
 
     let log = Log::new(Arc::clone(&sink), settings.log.format, 0);
+    let demo = fixed.demo.is_some();
     let mut supervisor = Supervisor {
+        source: source.clone(),
+        fixed,
+        held: settings.listen.clone(),
         settings,
-        logs,
-        sink,
         handles,
-        addresses,
-        scrape,
+        counters,
+        metrics,
+        shared,
+        scrape: opened.scrape,
         log,
+        sink,
+        logs,
         predecessor,
         successor: None,
-        draining: false,
+        draining: None,
+        loading: None,
+        events: events.clone(),
     };
     for warning in &warnings {
         supervisor.say("warn", "configuration", warning);
@@ -161,18 +204,38 @@ pub fn run(source: &Source, fixed: &Fixed, keylog: Option<&Path>) -> Result<(), 
     if keylog.is_some() {
         supervisor.say("warn", "keylog", "the secrets of every connection are being written to a file");
     }
-    supervisor.ready(fixed.demo.is_some(), cpu);
+    supervisor.ready(&opened.bound, demo, cpu);
     if let Err(error) = notify::ready() {
-        supervisor.say(
-            "error",
-            "notify",
-            &format!("systemd does not hear that this service has started: {error}"),
-        );
+        let message = format!("systemd does not hear that this service has started: {error}");
+        supervisor.say("error", "notify", &message);
     }
     if let Some(predecessor) = predecessor {
         predecessor.relieve();
     }
-    let (events, happened) = mpsc::channel();
+    forward(signals, threads, &events);
+    supervisor.run(&happened);
+    Ok(())
+}
+
+/// What a start would refuse of settings that are good in themselves.
+///
+/// # Errors
+/// A user that there is not, a log without a folder, code that the CPU can not run.
+pub fn check(settings: &Settings) -> Result<(), Error> {
+    choose_cpu(settings.cpu)?;
+    privileges::Target::find(settings.user.as_deref(), settings.group.as_deref()).map_err(Error::new)?;
+    if let Some(path) = &settings.log_file {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+            let message = format!("log.file {}: there is no folder {}", path.display(), folder.display());
+            return Err(Error::new(message));
+        }
+    }
+    Ok(())
+}
+
+/// Tells of signals, and of the workers' end.
+fn forward(mut signals: Signals, workers: Vec<thread::JoinHandle<()>>, events: &mpsc::Sender<Event>) {
     let heard = events.clone();
     thread::spawn(move || {
         for signal in &mut signals {
@@ -181,32 +244,15 @@ pub fn run(source: &Source, fixed: &Fixed, keylog: Option<&Path>) -> Result<(), 
     });
     let heard = events.clone();
     thread::spawn(move || {
-        for thread in threads {
-            let _ = thread.join();
+        for worker in workers {
+            let _ = worker.join();
         }
         let _ = heard.send(Event::Drained);
     });
-    let mut stopping = false;
-    for event in happened {
-        match event {
-            Event::Drained => break,
-            Event::Signal(SIGHUP) if !supervisor.draining => supervisor.reload(source, fixed),
-            Event::Signal(SIGUSR2) if !supervisor.draining => supervisor.upgrade(&events),
-            Event::Signal(SIGHUP | SIGUSR2) => {}
-            Event::Signal(_) if stopping => {
-                supervisor.say("warn", "stop", "at once, on a second signal");
-                supervisor.exit();
-            }
-            Event::Signal(_) => {
-                stopping = true;
-                supervisor.drain();
-            }
-            Event::Successor(news) => supervisor.hear(news),
-        }
-    }
-    supervisor.say("info", "stop", "drained");
-    supervisor.close_logs();
-    Ok(())
+}
+
+fn temporary(what: &str, error: impl std::fmt::Display) -> Failure {
+    Failure::Temporary(Error::new(format!("{what}: {error}")))
 }
 
 fn sources(settings: &Settings) -> Sources {
@@ -214,17 +260,47 @@ fn sources(settings: &Settings) -> Sources {
     Sources::new(limits.per_prefix, limits.ipv4_prefix, limits.ipv6_prefix)
 }
 
-fn system(error: Errno) -> Error {
-    Error::new(format!("system: {error}"))
+/// What is open once all addresses are.
+struct Opened {
+    sockets: Sockets,
+    /// Addresses as bound.
+    bound: Vec<SocketAddr>,
+    scrape: Option<Arc<TcpListener>>,
 }
 
-fn open_log(settings: &Settings) -> Result<Destination, Error> {
-    match &settings.log_file {
-        None => Destination::standard_error()
-            .map_err(|e| Error::new(format!("standard error can not be written to: {e}"))),
-        Some(path) => Destination::file(path, Mode::from_raw_mode(0o666))
-            .map_err(|e| Error::new(format!("log.file {}: can not be opened: {e}", path.display()))),
+fn open_addresses(
+    settings: &Settings,
+    predecessor: Option<Predecessor>,
+    warnings: &mut Vec<String>,
+) -> Result<Opened, Failure> {
+    let failed = |key: &str, failure: addresses::Failure| match failure.is_temporary() {
+        true => Failure::Temporary(failure.of(key)),
+        false => Failure::Configuration(failure.of(key)),
+    };
+    // The predecessor has them, and nobody else.
+    if predecessor.is_none() {
+        addresses::probe(&settings.listen, &[]).map_err(|failure| failed("listen", failure))?;
+        addresses::probe(settings.metrics.as_slice(), &[])
+            .map_err(|failure| failed("metrics.listen", failure))?;
     }
+    let mut sockets: Sockets = (0..settings.workers).map(|_| Vec::new()).collect();
+    let mut bound = Vec::new();
+    for &address in &settings.listen {
+        let (address, is_present) = addresses::open(address, &settings.listener, &[], &mut sockets)
+            .map_err(|failure| failed("listen", failure))?;
+        bound.push(address);
+        if !is_present {
+            warnings.push(addresses::absent(address));
+        }
+    }
+    let scrape = match settings.metrics {
+        None => None,
+        Some(address) => Some(Arc::new(
+            scrape::bind(address)
+                .map_err(|error| failed("metrics.listen", addresses::Failure::new(address, error)))?,
+        )),
+    };
+    Ok(Opened { sockets, bound, scrape })
 }
 
 /// Which code computes public-key work: as configured, as TTLS_CPU says, or the best there is.
@@ -243,220 +319,27 @@ fn choose_cpu(configured: Option<CpuName>) -> Result<Cpu, Error> {
     Cpu::detect(choice).map_err(|missing| Error::new(format!("cpu: {missing}; use \"best\"")))
 }
 
-/// Two descriptors per connection are soon more than the usual soft limit.
-fn raise_descriptor_limit() {
+/// Two descriptors per connection are soon more than the usual soft limit. Warns if the hard one is too low, too.
+fn raise_descriptor_limit(settings: &Settings) -> Option<String> {
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let connections = settings.limits.connections;
+    let needed = 2 * connections + settings.workers * (settings.listen.len() + 2) + SPARE_DESCRIPTORS;
+    let allowed = limit.maximum.filter(|&allowed| allowed < needed as u64)?;
+    Some(format!(
+        "limits.connections is {connections}, for which {needed} descriptors may be needed, but the process may have {allowed}: \
+         raise LimitNOFILE= or `ulimit -n`, or lower the limit"
+    ))
 }
 
-/// Opens a listening socket for each worker. All get the same port, also where the kernel chooses it.
-fn bind_for_all(
-    address: SocketAddr,
-    settings: &Settings,
-    predecessor: Option<Predecessor>,
-    sockets: &mut [Vec<(SocketAddr, OwnedFd)>],
-) -> Result<SocketAddr, Error> {
-    let mut bound = address;
-    let failed = |e| Error::new(format!("listen {address}: {e}{}", hint(e)));
-    alone(address, predecessor).map_err(failed)?;
-    for worker in sockets {
-        let fd = listener::open(bound, &settings.listener).map_err(failed)?;
-        if bound.port() == 0 {
-            let local = rustix::net::getsockname(&fd).map_err(system)?;
-            bound = local.try_into().map_err(|_| Error::new("listen: not an internet address"))?;
-        }
-        worker.push((address, fd));
-    }
-    Ok(bound)
-}
+/// Descriptors for logs, metrics, and files that are read at a reload.
+const SPARE_DESCRIPTORS: usize = 64;
 
-/// Makes sure that nobody but the predecessor listens there.
-fn alone(address: SocketAddr, predecessor: Option<Predecessor>) -> Result<(), Errno> {
-    if predecessor.is_some() { Ok(()) } else { listener::probe(address) }
-}
-
-fn hint(error: Errno) -> &'static str {
-    match error {
-        Errno::ACCESS => " (ports below 1024 need CAP_NET_BIND_SERVICE)",
-        Errno::ADDRINUSE => " (another program listens there)",
-        _ => "",
-    }
-}
-
-/// What the supervisor waits for.
-enum Event {
-    Signal(i32),
-    Successor(News),
-    /// The workers have ended.
-    Drained,
-}
-
-/// How far an upgrade has come.
-#[derive(Clone, Copy)]
-enum Successor {
-    Starts,
-    Serves,
-}
-
-struct Supervisor {
-    settings: Arc<Settings>,
-    handles: Vec<Handle>,
-    /// As bound.
-    addresses: Vec<SocketAddr>,
-    /// Where it answers with metrics.
-    scrape: Option<Arc<TcpListener>>,
-    log: Log,
-    /// What `log` writes to.
-    sink: Arc<Sink>,
-    /// All that is written to, by name.
-    logs: Vec<(&'static str, Arc<Sink>)>,
-    predecessor: Option<Predecessor>,
-    successor: Option<Successor>,
-    draining: bool,
-}
-
-impl Supervisor {
-    fn say(&mut self, level: &str, event: &str, message: &str) {
-        self.log.line(unix_time(), level, event).text("message", message).end();
-        self.log.flush(unix_time());
-    }
-
-    /// Waits for what is still to be written, as long as somebody takes it.
-    fn close_logs(&self) {
-        for (_, log) in &self.logs {
-            log.close();
-        }
-    }
-
-    /// Ends the process in the middle of its work.
-    fn exit(&self) -> ! {
-        self.close_logs();
-        std::process::exit(1);
-    }
-
-    fn ready(&mut self, demo: bool, cpu: Cpu) {
-        for &address in &self.addresses {
-            self.log
-                .line(unix_time(), "info", "listening")
-                .display("address", address)
-                .number("pid", std::process::id().into())
-                .number("workers", self.handles.len() as u64)
-                .text("cpu", cpu.name())
-                .end();
-            self.log.flush(unix_time());
-            if demo {
-                let host = match address.ip() {
-                    ip if ip.is_unspecified() => "localhost".to_owned(),
-                    std::net::IpAddr::V6(v6) => format!("[{v6}]"),
-                    ip => ip.to_string(),
-                };
-                print(format_args!("Try: curl -k https://{host}:{}/\n", address.port()));
-            }
-        }
-    }
-
-    /// Everything new is built and bound before anything old goes.
-    fn reload(&mut self, source: &Source, fixed: &Fixed) {
-        match self.prepare(source, fixed) {
-            Ok(warnings) => {
-                for warning in &warnings {
-                    self.say("warn", "configuration", warning);
-                }
-                self.say("info", "reload", "done");
-            }
-            Err(error) => {
-                self.say("error", "reload", &format!("the old configuration stays: {error}"));
-            }
-        }
-    }
-
-    fn prepare(&mut self, source: &Source, fixed: &Fixed) -> Result<Vec<String>, Error> {
-        let mut warnings = Vec::new();
-        let settings = Arc::new(Settings::build(source, fixed, &mut warnings)?);
-        if settings.workers != self.settings.workers {
-            warnings.push("`workers` has changed: it takes effect at restart".into());
-        }
-        if settings.metrics != self.settings.metrics {
-            warnings.push("`metrics.listen` has changed: it takes effect at restart".into());
-        }
-        if settings.limits.connections > self.settings.limits.connections {
-            warnings.push("`limits.connections` has grown: it takes effect at restart".into());
-        }
-        let prefixes = |s: &Settings| (s.limits.per_prefix, s.limits.ipv4_prefix, s.limits.ipv6_prefix);
-        if prefixes(&settings) != prefixes(&self.settings) {
-            warnings.push("`limits.per_prefix` has changed: it takes effect at restart".into());
-        }
-        let old = &self.settings.listen;
-        let mut sockets: Vec<Vec<(SocketAddr, OwnedFd)>> = self.handles.iter().map(|_| Vec::new()).collect();
-        for &address in settings.listen.iter().filter(|address| !old.contains(address)) {
-            bind_for_all(address, &settings, None, &mut sockets)?;
-        }
-        let retire: Vec<_> =
-            old.iter().filter(|address| !settings.listen.contains(address)).copied().collect();
-        match open_log(&settings) {
-            Ok(log) => self.sink.redirect(log, Style::Log(settings.log.format)),
-            Err(error) => warnings.push(format!("{error}; the log goes where it went")),
-        }
-        self.log.reconfigure(settings.log.format, 0);
-        for (handle, add) in self.handles.iter().zip(sockets) {
-            handle.send(Message::Reload { settings: Arc::clone(&settings), add, retire: retire.clone() });
-        }
-        self.settings = settings;
-        Ok(warnings)
-    }
-
-    fn upgrade(&mut self, events: &mpsc::Sender<Event>) {
-        if self.successor.is_some() {
-            return self.say("warn", "upgrade", "the new program is starting already");
-        }
-        let events = events.clone();
-        match upgrade::start(move |news| drop(events.send(Event::Successor(news)))) {
-            Ok(()) => {
-                self.successor = Some(Successor::Starts);
-                self.say("info", "upgrade", "the new program starts");
-            }
-            Err(error) => {
-                self.say("error", "upgrade", &format!("the old program goes on: the new one: {error}"))
-            }
-        }
-    }
-
-    fn hear(&mut self, news: News) {
-        match (news, self.successor) {
-            (News::Serves, _) => {
-                self.successor = Some(Successor::Serves);
-                self.drain();
-            }
-            (News::Ended, Some(Successor::Serves)) => {
-                // Nobody serves any more. A service manager starts the program again once this process is gone, too.
-                self.say("error", "stop", "at once: the new program has ended");
-                self.exit();
-            }
-            (News::Ended, _) => {
-                self.successor = None;
-                self.say(
-                    "error",
-                    "upgrade",
-                    "the old program goes on: the new one has ended without serving",
-                );
-            }
-        }
-    }
-
-    fn drain(&mut self) {
-        if std::mem::replace(&mut self.draining, true) {
-            return;
-        }
-        self.say("info", "drain", "no new connections");
-        if let Some(predecessor) = self.predecessor {
-            predecessor.leave();
-        }
-        if let (Some(scrape), Some(Successor::Serves)) = (&self.scrape, self.successor) {
-            // Metrics are the successor's.
-            let _ = rustix::net::shutdown(scrape, Shutdown::Read);
-        }
-        for handle in &self.handles {
-            handle.send(Message::Drain(self.settings.timeouts.drain));
-        }
-    }
+/// The first descriptor that is not for connections.
+fn descriptors_for_connections() -> RawFd {
+    let limit = getrlimit(Resource::Nofile)
+        .current
+        .map_or(RawFd::MAX, |limit| limit.try_into().unwrap_or(RawFd::MAX));
+    let spare = RawFd::try_from(SPARE_DESCRIPTORS).unwrap_or(0).min(limit / 4);
+    limit - spare
 }

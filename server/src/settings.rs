@@ -1,30 +1,31 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The configuration made ready: files read, names resolved, everything checked. Built whole or not at all.
 
-use crate::certificates::{self, Store};
+use crate::certificates::Store;
 use crate::client_auth::Trust;
 use crate::config::source::Written;
 use crate::config::values::{Backend, Time};
 use crate::config::{Error, Source, schema};
 use crate::demo;
+use crate::hosts::{Host, Hosts};
+use crate::serve::clock::unix_time;
 use crate::serve::listener;
+use crate::tickets::{Derived, Source as TicketSource};
 use rustix::net::SocketAddrUnix;
 use std::collections::HashMap;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use toml::Spanned;
 use ttls::Policy;
 use ttls::config::{ClientCertificate, List, UnknownName};
-use ttls::ticket::TicketKeys;
-use ttls_crypto::secret::Secret;
 
 /// Where connections go, ready to connect.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// TCP: addresses to try in turn, and the name in the configuration.
-    Tcp(Vec<SocketAddr>, String),
+    /// TCP: addresses to try in turn.
+    Tcp(Arc<Host>),
     /// Unix socket.
     Unix(SocketAddrUnix, String),
     /// Page with the negotiated parameters.
@@ -37,7 +38,8 @@ impl Target {
     /// As the configuration names it.
     pub fn name(&self) -> &str {
         match self {
-            Self::Tcp(_, name) | Self::Unix(_, name) => name,
+            Self::Tcp(host) => host.name(),
+            Self::Unix(_, name) => name,
             Self::Demo => "demo:",
             Self::Static(_) => "static:",
         }
@@ -73,23 +75,8 @@ pub struct Timeouts {
     pub close: u64,
     /// After SIGTERM.
     pub drain: u64,
-}
-
-/// Secrets of which ticket keys are derived.
-pub struct TicketSecrets {
-    now: Vec<u8>,
-    before: Option<Vec<u8>>,
-    lifetime: u32,
-}
-
-impl TicketSecrets {
-    /// The keys at `now` (Unix time in milliseconds).
-    ///
-    /// # Errors
-    /// A secret has fewer than 32 bytes.
-    pub fn keys(&self, now: u64) -> Result<TicketKeys, ttls::Error> {
-        TicketKeys::new(&self.now, self.before.as_deref(), self.lifetime, now)
-    }
+    /// Between look-ups of backends' names.
+    pub resolve: u64,
 }
 
 /// Everything that workers need to know, and that a reload replaces.
@@ -98,8 +85,8 @@ pub struct Settings {
     pub policy: Policy,
     /// Certificates and keys.
     pub store: Store,
-    /// Of which ticket keys are made.
-    pub tickets: Option<TicketSecrets>,
+    /// Ticket keys, and where they come from; `None` for no tickets.
+    pub tickets: Option<Derived>,
     /// Judges client certificates.
     pub clients: Option<Arc<Trust>>,
     /// Backends.
@@ -134,12 +121,12 @@ pub struct Settings {
 pub struct Fixed {
     /// `--demo`: certificate, backend and address have defaults.
     pub demo: Option<demo::Identity>,
-    /// Ticket secret where the configuration has none.
-    pub ticket_secret: Secret<64>,
+    /// Backends' names and their addresses.
+    pub hosts: Hosts,
 }
 
 impl Settings {
-    /// Reads, checks and prepares everything. What is doubtful but works is added to `warnings`.
+    /// Reads, checks and prepares everything; names of backends are [`Fixed::hosts`]' to look up. What is doubtful but works is added to `warnings`.
     ///
     /// # Errors
     /// The first thing that can not work, and where it is written.
@@ -158,7 +145,7 @@ impl Settings {
             }
         }
         let default = match (&config.backend, &fixed.demo) {
-            (Some(backend), _) => target(&written, backend)?,
+            (Some(backend), _) => target(&written, fixed, backend)?,
             (None, Some(_)) => Target::Demo,
             (None, None) => {
                 return Err(written.missing("no backend: set `backend` to \"HOST:PORT\" or \"unix:/path\""));
@@ -166,7 +153,7 @@ impl Settings {
         };
         let mut names = HashMap::new();
         for route in &config.route {
-            let target = target(&written, &route.backend)?;
+            let target = target(&written, fixed, &route.backend)?;
             for name in &route.names {
                 if names.insert(name.get_ref().0.clone().into_bytes(), target.clone()).is_some() {
                     return Err(written.error(name, format!("`{}` has a route already", name.get_ref().0)));
@@ -190,7 +177,7 @@ impl Settings {
         Ok(Self {
             policy: policy(&written, fixed.demo.is_some())?,
             store,
-            tickets: ticket_secrets(&written, fixed)?,
+            tickets: tickets(&written)?,
             clients: Trust::load(&written)?.map(Arc::new),
             routes: Routes { default, names },
             proxy: config.proxy_protocol.clone(),
@@ -227,7 +214,7 @@ fn workers(written: &Written) -> Result<usize, Error> {
     }
 }
 
-fn target(written: &Written, backend: &Spanned<Backend>) -> Result<Target, Error> {
+fn target(written: &Written, fixed: &Fixed, backend: &Spanned<Backend>) -> Result<Target, Error> {
     Ok(match backend.get_ref() {
         Backend::Demo => Target::Demo,
         Backend::Static(size) => Target::Static(*size),
@@ -236,15 +223,7 @@ fn target(written: &Written, backend: &Spanned<Backend>) -> Result<Target, Error
                 .map_err(|e| written.error(backend, format!("{}: {e}", path.display())))?;
             Target::Unix(address, backend.get_ref().to_string())
         }
-        Backend::Tcp(name) => {
-            let resolved = name.to_socket_addrs().map(Iterator::collect);
-            let addresses: Vec<_> =
-                resolved.map_err(|e| written.error(backend, format!("{name} does not resolve: {e}")))?;
-            if addresses.is_empty() {
-                return Err(written.error(backend, format!("{name} has no address")));
-            }
-            Target::Tcp(addresses, name.clone())
-        }
+        Backend::Tcp(name) => Target::Tcp(fixed.hosts.get(name)),
     })
 }
 
@@ -292,31 +271,25 @@ pub fn policy(written: &Written, demo: bool) -> Result<Policy, Error> {
     Ok(policy)
 }
 
-fn ticket_secrets(written: &Written, fixed: &Fixed) -> Result<Option<TicketSecrets>, Error> {
+fn tickets(written: &Written) -> Result<Option<Derived>, Error> {
     let tickets = &written.config.tickets;
     if !tickets.enabled {
         return Ok(None);
     }
-    let read = |at: &Spanned<PathBuf>| {
-        let path = written.path(at);
-        let secret = certificates::read(written, at, &path)?;
-        if secret.len() < 32 {
-            let message = format!(
-                "{}: has {} bytes, at least 32 are needed: make it with `head -c 64 /dev/urandom`",
-                path.display(),
-                secret.len()
-            );
-            return Err(written.error(at, message));
+    let path = |at: &Option<Spanned<PathBuf>>| at.as_ref().map(|at| written.path(at));
+    let source = TicketSource {
+        secret: path(&tickets.secret_file),
+        before: path(&tickets.previous_secret_file),
+        lifetime: u32::try_from(tickets.lifetime.0.as_secs()).unwrap_or(u32::MAX),
+    };
+    let keys = source.derive(unix_time()).map_err(|(path, message)| {
+        let files = [&tickets.secret_file, &tickets.previous_secret_file];
+        match files.into_iter().flatten().find(|at| written.path(at) == path) {
+            Some(at) => written.error(at, message),
+            None => written.missing(&message),
         }
-        Ok(secret)
-    };
-    let now = match &tickets.secret_file {
-        Some(at) => read(at)?,
-        None => fixed.ticket_secret.expose().to_vec(),
-    };
-    let before = tickets.previous_secret_file.as_ref().map(read).transpose()?;
-    let lifetime = u32::try_from(tickets.lifetime.0.as_secs()).unwrap_or(u32::MAX);
-    Ok(Some(TicketSecrets { now, before, lifetime }))
+    })?;
+    Ok(Some(Derived::new(source, keys)))
 }
 
 fn timeouts(written: &Written) -> Result<Timeouts, Error> {
@@ -324,8 +297,9 @@ fn timeouts(written: &Written) -> Result<Timeouts, Error> {
     let ms = |time: Time| u64::try_from(time.0.as_millis()).unwrap_or(u64::MAX);
     for (name, time) in [("handshake", t.handshake), ("connect", t.connect), ("close", t.close)] {
         if time.0 == Duration::ZERO {
-            return Err(written
-                .missing(&format!("timeouts.{name} is zero: only timeouts.idle and timeouts.drain may be")));
+            return Err(written.missing(&format!(
+                "timeouts.{name} is zero: only timeouts.idle, timeouts.drain and timeouts.resolve may be"
+            )));
         }
     }
     Ok(Timeouts {
@@ -334,6 +308,7 @@ fn timeouts(written: &Written) -> Result<Timeouts, Error> {
         idle: ms(t.idle),
         close: ms(t.close),
         drain: ms(t.drain),
+        resolve: ms(t.resolve),
     })
 }
 

@@ -6,14 +6,14 @@ use std::io::Write as _;
 use std::mem::size_of;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use ttls_crypto::cpu::{Choice, Cpu};
-use ttls_crypto::secret::Secret;
 use ttls_server::config::Source;
 use ttls_server::config::flags::Flag;
 use ttls_server::demo::Identity;
+use ttls_server::hosts::Hosts;
 use ttls_server::serve::connection::Connection;
 use ttls_server::serve::context::Shared;
 use ttls_server::serve::listener;
@@ -24,6 +24,7 @@ use ttls_server::serve::relay::Relay;
 use ttls_server::serve::sources::Sources;
 use ttls_server::serve::worker::{Handle, Message, Parts, Worker, wake_fd};
 use ttls_server::settings::{Fixed, Settings};
+use ttls_server::tickets::Tickets;
 
 #[test]
 fn connections_are_small() {
@@ -41,14 +42,16 @@ fn connections_are_small() {
 fn allocations(connections: usize, version: &'static str) -> u64 {
     let flags = [("listen", "127.0.0.1:0"), ("workers", "1")];
     let flags = flags.iter().filter_map(|(key, value)| Flag::new(key, value)).collect();
-    let fixed = Fixed { demo: Some(Identity::generate().unwrap()), ticket_secret: Secret::new([7; 64]) };
+    let fixed = Fixed { demo: Some(Identity::generate().unwrap()), hosts: Hosts::default() };
     let settings = Settings::build(&Source { file: None, flags }, &fixed, &mut Vec::new()).unwrap();
-    let fd = listener::open(settings.listen[0], &settings.listener).unwrap();
+    let (fd, _) = listener::open(settings.listen[0], &settings.listener).unwrap();
     let address: SocketAddr = rustix::net::getsockname(&fd).unwrap().try_into().unwrap();
     let (sender, receiver) = mpsc::channel();
     let wake = Arc::new(wake_fd().unwrap());
     let handle = Handle { sender, wake: Arc::clone(&wake) };
     let nowhere = Destination::file("/dev/null".as_ref(), rustix::fs::Mode::empty()).unwrap();
+    let tickets = Tickets::default();
+    tickets.set(settings.tickets.as_ref().and_then(|derived| derived.take()).unwrap());
     let sink = Sink::new(nowhere, Style::Log(settings.log.format)).unwrap();
     sink.start().unwrap();
     let worker = Worker::new(Parts {
@@ -57,7 +60,13 @@ fn allocations(connections: usize, version: &'static str) -> u64 {
         receiver,
         wake,
         counters: Arc::default(),
-        shared: Arc::new(Shared { connections: AtomicUsize::new(0), sources: Sources::new(0, 32, 64) }),
+        shared: Arc::new(Shared {
+            connections: AtomicUsize::new(0),
+            sources: Sources::new(0, 32, 64),
+            tickets,
+            descriptors: 1000,
+            shortage_told: AtomicU64::new(0),
+        }),
         sink,
         keylog: None,
         cpu: Cpu::detect(Choice::Best).unwrap(),

@@ -132,24 +132,31 @@ impl Server {
     /// The same with more arguments.
     #[track_caller]
     pub fn start_with(config: &Config, arguments: &[&str]) -> Self {
-        Self::spawn(config, arguments, Stdio::piped())
+        Self::spawn(Command::new(program()), config, arguments, Stdio::piped())
     }
 
     /// The same with another standard error, which is not kept.
     #[track_caller]
     pub fn start_into(config: &Config, stderr: Stdio) -> Self {
-        Self::spawn(config, &[], stderr)
+        Self::spawn(Command::new(program()), config, &[], stderr)
+    }
+
+    /// The same for a process that may have so many descriptors.
+    #[track_caller]
+    pub fn start_with_descriptors(config: &Config, descriptors: usize) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -n $0 && exec \"$@\"", &descriptors.to_string()]).arg(program());
+        Self::spawn(command, config, &[], Stdio::piped())
     }
 
     #[track_caller]
-    fn spawn(config: &Config, arguments: &[&str], stderr: Stdio) -> Self {
+    fn spawn(mut command: Command, config: &Config, arguments: &[&str], stderr: Stdio) -> Self {
         let host = own_host();
         let (address, metrics) = (SocketAddr::new(host, 8443), SocketAddr::new(host, 9443));
         let dir = tempfile::tempdir().expect("a temporary directory");
         let file = dir.path().join("ttls.toml");
         fs::write(&file, config.text(&address.to_string(), metrics)).expect("write the configuration");
 
-        let mut command = Command::new(program());
         command.args(["serve", "--config"]).arg(file).args(arguments);
         let mut child = command.stdin(Stdio::null()).stderr(stderr).spawn().expect("the program runs");
         let log = Arc::new(Mutex::new(Vec::new()));
@@ -213,6 +220,11 @@ impl Server {
             status.is_some()
         });
         status.expect("it ended")
+    }
+
+    /// Number of the process it was started with.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Is it still running?

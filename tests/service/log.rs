@@ -9,7 +9,7 @@ use rustix::fs::{FileType, Mode, OFlags, mknodat};
 use rustix::process::Signal;
 use std::fs;
 use std::io::{Read, Write, pipe};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -192,4 +192,28 @@ fn a_key_log_that_nobody_reads_stops_nobody() {
         let mut tls = connect(server.address, &default_config());
         get(&mut tls, "/").expect("a response");
     }
+}
+
+#[test]
+fn healthy_clients_are_no_warnings() {
+    let backend = Backend::http();
+    let table = "[log]\nconnections = \"errors\"\nerrors_per_second = 0";
+    let mut server = Server::start(&Config::new(&backend).table(table));
+    // Health checks, and a client that leaves without close_notify when it has what it asked for.
+    for _ in 0..3 {
+        drop(TcpStream::connect(server.address).expect("connect"));
+    }
+    let mut tls = connect(server.address, &default_config());
+    get(&mut tls, "/").expect("a response");
+    tls.sock.shutdown(Shutdown::Both).expect("shut down");
+    // And one that is wrong here.
+    let mut stream = TcpStream::connect(server.address).expect("connect");
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("send");
+    let _ = stream.read(&mut [0; 100]);
+    server.logged(&["level=warn event=connection", "not TLS"]);
+    server.wait("all connections to end", |s| {
+        s.metric("ttls_connections_accepted_total") == 5.0 && s.metric("ttls_connections") == 0.0
+    });
+    let log = server.log_text();
+    assert_eq!(log.matches("event=connection").count(), 1, "{log}");
 }

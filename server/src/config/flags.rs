@@ -50,6 +50,7 @@ pub const KEYS: &[(&str, Kind)] = &[
     ("timeouts.idle", Text),
     ("timeouts.close", Text),
     ("timeouts.drain", Text),
+    ("timeouts.resolve", Text),
     ("limits.connections", Number),
     ("limits.half_open", Number),
     ("limits.per_prefix", Number),

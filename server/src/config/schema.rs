@@ -266,6 +266,8 @@ table! {
         close: Time = seconds(10),
         /// For established connections after SIGTERM.
         drain: Time = seconds(30),
+        /// Between look-ups of backends' names.
+        resolve: Time = seconds(30),
     }
 }
 

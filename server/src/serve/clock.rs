@@ -13,6 +13,11 @@ pub fn monotonic() -> u64 {
     milliseconds(ClockId::Monotonic)
 }
 
+/// CPU time of this process.
+pub fn cpu_time() -> u64 {
+    milliseconds(ClockId::ProcessCPUTime)
+}
+
 fn milliseconds(id: ClockId) -> u64 {
     let time = clock_gettime(id);
     // Neither clock is negative.

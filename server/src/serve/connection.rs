@@ -3,11 +3,11 @@
 
 use super::context::{Active, Context, Fate};
 use super::negotiation::{Completed, Negotiation, Turn};
-use super::outcome::Outcome;
+use super::outcome::{Level, Outcome, Progress};
 use super::page::{Builtin, Content};
 use super::proxy_protocol::{self, MAX_WRITTEN};
 use super::relay::{Backend, Relay};
-use super::remote::Remote;
+use super::remote::{self, Remote};
 use super::slab::Key;
 use super::socket::Socket;
 use super::sources::Place;
@@ -258,7 +258,12 @@ impl Connection {
             Target::Static(size) => Ok(Backend::Builtin(Builtin::new(Content::Bytes(*size)))),
             Target::Tcp(..) | Target::Unix(..) => {
                 let header = self.proxy_header(&completed);
-                Remote::connect(target, token(key, Side::Backend), header).map(Backend::Remote)
+                let options = remote::Options {
+                    keepalive: settings.settings.listener.keepalive,
+                    unacknowledged: settings.settings.timeouts.idle,
+                    descriptors: cx.shared.descriptors,
+                };
+                Remote::connect(target, options, token(key, Side::Backend), header).map(Backend::Remote)
             }
         };
         let (backend, failed) = match backend {
@@ -359,8 +364,11 @@ impl Connection {
                 _ => outcome,
             },
         };
-        if let Outcome::Tls(_) | Outcome::BackendRefused(_) | Outcome::BackendTimeout | Outcome::NotHttp =
-            outcome
+        if let Outcome::Tls(_)
+        | Outcome::BackendRefused(_)
+        | Outcome::BackendUnknown
+        | Outcome::BackendTimeout
+        | Outcome::NotHttp = outcome
         {
             // Unread bytes would turn the close into a reset, which could overtake the alert.
             self.client.shut_down();
@@ -377,6 +385,7 @@ impl Connection {
         let counters = &cx.counters;
         if self.is_half_open() {
             let counter = match outcome {
+                Outcome::Tls(ttls::Error::NotAdmitted) => &counters.refused_rate,
                 Outcome::Tls(error) => match error.culprit() {
                     Culprit::Peer => &counters.failed_peer,
                     Culprit::Mismatch => &counters.failed_mismatch,
@@ -393,31 +402,42 @@ impl Connection {
             Outcome::Evicted => counters.evicted.add(1),
             Outcome::PrefixFull => counters.refused_prefix.add(1),
             Outcome::IdleTimeout => counters.idle_timeouts.add(1),
-            Outcome::BackendRefused(_) | Outcome::BackendTimeout => counters.backend_failed.add(1),
+            Outcome::Drained => counters.cut.add(1),
+            Outcome::BackendRefused(_) | Outcome::BackendUnknown | Outcome::BackendTimeout => {
+                counters.backend_failed.add(1);
+            }
             _ => {}
+        }
+    }
+
+    /// What has happened so far, for the log.
+    fn progress(&self) -> Progress {
+        match &self.stage {
+            Stage::Silent => Progress::Silent,
+            Stage::Handshake(negotiation) if !negotiation.is_touched() => Progress::Silent,
+            Stage::Established(relay) if relay.as_ref().as_ref().is_some_and(Relay::has_answered) => {
+                Progress::Answered
+            }
+            Stage::Handshake(_) | Stage::Established(_) => Progress::Some,
         }
     }
 
     fn log(&self, cx: &mut Context, outcome: Outcome) {
         let log = &self.active.settings.log;
+        let level = outcome.level(self.progress());
         let wanted = match log.connections {
             Connections::All => true,
-            Connections::Errors => !outcome.is_ok(),
+            Connections::Errors => level != Level::Info,
             Connections::Off => false,
         };
         if !wanted {
             return;
         }
-        let level = match outcome {
-            _ if outcome.is_ok() => "info",
-            _ if outcome.is_local() => "error",
-            _ => "warn",
-        };
         let (now, ms) = (cx.now, cx.clock - self.accepted);
         let line = if outcome.is_ok() {
-            Some(cx.log.line(now, level, "connection"))
+            Some(cx.log.line(now, level.name(), "connection"))
         } else {
-            cx.log.rated_line(now, level, "connection")
+            cx.log.rated_line(now, level.name(), "connection")
         };
         let Some(mut line) = line else { return };
         line.display("peer", self.peer);

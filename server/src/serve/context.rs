@@ -13,16 +13,17 @@ use super::sources::Sources;
 use crate::client_auth::Verifier;
 use crate::keylog::KeyLogFile;
 use crate::settings::Settings;
+use crate::tickets::Tickets;
 use rustix::fd::OwnedFd;
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use ttls::Environment;
 use ttls::admission::{Admission, Buckets, Request};
 use ttls::config::{ClientVerifier, KeyLog};
-use ttls::ticket::TicketKeys;
 
 /// Bytes of a record buffer: the longest record of TLS 1.2 (2^14 + 2048 + 5), rounded up.
 pub const BUFFER: usize = 18 * 1024 + 512;
@@ -80,8 +81,6 @@ impl SendBuffer {
 pub struct Active {
     /// Shared by all workers.
     pub settings: Arc<Settings>,
-    /// This worker's ticket keys, which move on with time.
-    pub tickets: RefCell<Option<TicketKeys>>,
     /// Full handshakes that source prefixes may still make with this worker; `None` without a limit.
     handshakes: RefCell<Option<Box<Buckets<BUCKETS>>>>,
 }
@@ -90,17 +89,15 @@ pub struct Active {
 const BUCKETS: usize = 1 << 14;
 
 impl Active {
-    /// Prepares settings for one of `workers` at `now` (Unix time in milliseconds).
-    pub fn new(settings: Arc<Settings>, workers: usize, now: u64) -> Rc<Self> {
-        // Secrets were found long enough when the settings were built.
-        let tickets = settings.tickets.as_ref().and_then(|secrets| secrets.keys(now).ok());
+    /// Prepares settings for one of `workers` at `clock`, which never jumps.
+    pub fn new(settings: Arc<Settings>, workers: usize, clock: u64) -> Rc<Self> {
         let limits = &settings.limits;
         let burst = if limits.handshake_burst == 0 { limits.handshake_rate } else { limits.handshake_burst };
         let workers = u32::try_from(workers).unwrap_or(u32::MAX).max(1);
         let handshakes = (limits.handshake_rate != 0).then(|| {
-            Box::new(Buckets::new(limits.handshake_rate.div_ceil(workers), burst.div_ceil(workers), now))
+            Box::new(Buckets::new(limits.handshake_rate.div_ceil(workers), burst.div_ceil(workers), clock))
         });
-        Rc::new(Self { settings, tickets: RefCell::new(tickets), handshakes: RefCell::new(handshakes) })
+        Rc::new(Self { settings, handshakes: RefCell::new(handshakes) })
     }
 }
 
@@ -108,12 +105,12 @@ impl Active {
 struct Gate<'a> {
     buckets: &'a mut Buckets<BUCKETS>,
     source: u64,
-    now: u64,
+    clock: u64,
 }
 
 impl Admission for Gate<'_> {
     fn admit(&mut self, request: &Request<'_>) -> bool {
-        request.resumed || self.buckets.take(self.source, self.now)
+        request.resumed || self.buckets.take(self.source, self.clock)
     }
 }
 
@@ -123,6 +120,13 @@ pub struct Shared {
     pub connections: AtomicUsize,
     /// Connections by source prefix.
     pub sources: Sources,
+    /// Ticket keys.
+    pub tickets: Tickets,
+    /// Connections get descriptors below this one. The rest is for what the process itself opens: a reload reads its files
+    /// however many connections there are.
+    pub descriptors: RawFd,
+    /// The second, on the clock that never jumps, in which it was last said that descriptors or memory are short.
+    pub shortage_told: AtomicU64,
 }
 
 /// What a worker's connections share.
@@ -174,14 +178,14 @@ impl Context {
         verifier: Option<&mut Verifier>,
         body: impl FnOnce(&mut Environment<'_>) -> R,
     ) -> R {
-        let tickets = active.tickets.borrow();
+        let tickets = active.settings.tickets.as_ref().map(|_| self.shared.tickets.read());
         let mut handshakes = active.handshakes.borrow_mut();
-        let mut gate = handshakes.as_deref_mut().map(|buckets| Gate { buckets, source, now: self.now });
+        let mut gate = handshakes.as_deref_mut().map(|buckets| Gate { buckets, source, clock: self.clock });
         let mut environment = Environment {
             policy: &active.settings.policy,
             credentials: &active.settings.store,
             clients: verifier.map(|verifier| verifier as &mut dyn ClientVerifier),
-            tickets: tickets.as_ref(),
+            tickets: tickets.as_ref().and_then(|keys| keys.as_deref()),
             random: &mut self.random,
             now: self.now,
             admission: gate.as_mut().map(|gate| gate as &mut dyn Admission),
@@ -217,7 +221,7 @@ mod tests {
         let mut buckets = Box::new(Buckets::new(1, 2, 0));
         let mut admit = |source, resumed| {
             let request = Request { server_name: None, resumed, fingerprint: None };
-            Gate { buckets: &mut buckets, source, now: 0 }.admit(&request)
+            Gate { buckets: &mut buckets, source, clock: 0 }.admit(&request)
         };
         assert!(admit(1, false) && admit(1, false));
         assert!(!admit(1, false));

@@ -45,22 +45,42 @@ pub fn probe(address: SocketAddr) -> Result<(), Errno> {
     if address.is_ipv6() {
         sockopt::set_ipv6_v6only(&fd, true)?;
     }
-    bind(&fd, &address)
+    bind_now_or_later(&fd, address).map(drop)
 }
 
-/// Opens a listening socket. What is set on it, accepted connections inherit.
+/// Opens a listening socket. What is set on it, accepted connections inherit. Also says whether this machine has the
+/// address: if not yet, connections come in as soon as it has.
 ///
 /// # Errors
 /// What the kernel says, most often that the address is in use or needs privileges.
-pub fn open(address: SocketAddr, options: &Options) -> Result<OwnedFd, Errno> {
+pub fn open(address: SocketAddr, options: &Options) -> Result<(OwnedFd, bool), Errno> {
     let fd = shareable(address, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
     if address.is_ipv6() {
         sockopt::set_ipv6_v6only(&fd, true)?;
     }
     apply(&fd, options)?;
-    bind(&fd, &address)?;
+    let present = bind_now_or_later(&fd, address)?;
     listen(&fd, options.backlog.into())?;
-    Ok(fd)
+    Ok((fd, present))
+}
+
+/// Binds a socket. An address that this machine does not have yet (a network that is still coming up, an address that
+/// moves between machines) is bound all the same (ip(7), IP_FREEBIND). Says whether the machine has it.
+///
+/// # Errors
+/// What the kernel says.
+pub fn bind_now_or_later(fd: &OwnedFd, address: SocketAddr) -> Result<bool, Errno> {
+    match bind(fd, &address) {
+        Err(Errno::ADDRNOTAVAIL) => {
+            if address.is_ipv4() {
+                sockopt::set_ip_freebind(fd, true)?;
+            } else {
+                sockopt::set_ipv6_freebind(fd, true)?;
+            }
+            bind(fd, &address).map(|()| false)
+        }
+        bound => bound.map(|()| true),
+    }
 }
 
 /// A socket that can be bound to this address beside others of this user.
@@ -86,17 +106,26 @@ fn stream(address: SocketAddr, flags: SocketFlags) -> Result<OwnedFd, Errno> {
 /// What the kernel says.
 pub fn apply(fd: &OwnedFd, options: &Options) -> Result<(), Errno> {
     sockopt::set_tcp_nodelay(fd, true)?;
-    sockopt::set_socket_keepalive(fd, !options.keepalive.is_zero())?;
-    if !options.keepalive.is_zero() {
-        // The kernel takes 1 to 32767 seconds.
-        let idle = options.keepalive.clamp(Duration::from_secs(1), Duration::from_secs(32_767));
-        sockopt::set_tcp_keepidle(fd, idle)?;
-        sockopt::set_tcp_keepintvl(fd, idle.min(Duration::from_secs(75)))?;
-    }
+    keep_alive(fd, options.keepalive)?;
     let seconds = libc::c_int::try_from(options.defer.as_secs().max(1)).unwrap_or(libc::c_int::MAX);
     setsockopt(fd, TcpDeferAccept, &seconds).map_err(errno)?;
     if options.fast_open {
         setsockopt(fd, TcpFastOpen, &libc::c_int::from(options.backlog)).map_err(errno)?;
+    }
+    Ok(())
+}
+
+/// Has a connection's peer probed when it is idle for so long; zero for never.
+///
+/// # Errors
+/// What the kernel says.
+pub fn keep_alive(fd: &OwnedFd, idle: Duration) -> Result<(), Errno> {
+    sockopt::set_socket_keepalive(fd, !idle.is_zero())?;
+    if !idle.is_zero() {
+        // The kernel takes 1 to 32767 seconds.
+        let idle = idle.clamp(Duration::from_secs(1), Duration::from_secs(32_767));
+        sockopt::set_tcp_keepidle(fd, idle)?;
+        sockopt::set_tcp_keepintvl(fd, idle.min(Duration::from_secs(75)))?;
     }
     Ok(())
 }

@@ -32,6 +32,8 @@ pub enum Outcome {
     Evicted,
     /// No backend address accepted the connection.
     BackendRefused(Errno),
+    /// The backend's name has not resolved yet.
+    BackendUnknown,
     /// The backend did not answer in time.
     BackendTimeout,
     /// Reset by the backend.
@@ -46,6 +48,39 @@ pub enum Outcome {
     NoBuffer,
 }
 
+/// What had happened on a connection that ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The client sent nothing of TLS.
+    Silent,
+    /// Something.
+    Some,
+    /// The client was sent bytes, and all that there were.
+    Answered,
+}
+
+/// Levels of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// As it should be.
+    Info,
+    /// The client's doing.
+    Warn,
+    /// The operator may have to do something.
+    Error,
+}
+
+impl Level {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
 impl Outcome {
     /// Whether nothing went wrong.
     pub const fn is_ok(self) -> bool {
@@ -56,12 +91,28 @@ impl Outcome {
     pub const fn is_local(self) -> bool {
         match self {
             Self::BackendRefused(_)
+            | Self::BackendUnknown
             | Self::BackendTimeout
             | Self::BackendLost(_)
             | Self::Local(_)
             | Self::NoBuffer => true,
+            // A limit that does its work is nobody's fault.
+            Self::Tls(ttls::Error::NotAdmitted) => false,
             Self::Tls(error) => matches!(error.culprit(), Culprit::Local),
             _ => false,
+        }
+    }
+
+    /// The level of its line in the log, of a connection on which so much had happened.
+    pub const fn level(self, progress: Progress) -> Level {
+        match (self, progress) {
+            _ if self.is_ok() => Level::Info,
+            _ if self.is_local() => Level::Error,
+            // A health check, or a port scan.
+            (Self::ClosedInHandshake | Self::ClientLost(_), Progress::Silent) => Level::Info,
+            // Many clients leave without a word: what they asked for they have.
+            (Self::Truncated | Self::ClientLost(_), Progress::Answered) => Level::Info,
+            _ => Level::Warn,
         }
     }
 }
@@ -81,12 +132,38 @@ impl fmt::Display for Outcome {
             Self::PrefixFull => f.write_str("limits.per_prefix"),
             Self::Evicted => f.write_str("too many half-open connections"),
             Self::BackendRefused(error) => write!(f, "backend refused: {error}"),
+            Self::BackendUnknown => f.write_str("backend unknown: its name does not resolve"),
             Self::BackendTimeout => f.write_str("backend connect timeout"),
             Self::BackendLost(error) => write!(f, "backend lost: {error}"),
             Self::NotHttp => f.write_str("not an HTTP/1 request"),
             Self::Drained => f.write_str("drain deadline"),
             Self::Local(error) => write!(f, "system: {error}"),
             Self::NoBuffer => f.write_str("all buffers are taken: raise limits.buffer_memory"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_say_whose_doing_it_was() {
+        let lost = Outcome::ClientLost(Errno::CONNRESET);
+        for (outcome, progress, level) in [
+            (Outcome::Ok, Progress::Some, Level::Info),
+            (Outcome::ClosedInHandshake, Progress::Silent, Level::Info),
+            (Outcome::ClosedInHandshake, Progress::Some, Level::Warn),
+            (lost, Progress::Silent, Level::Info),
+            (lost, Progress::Some, Level::Warn),
+            (lost, Progress::Answered, Level::Info),
+            (Outcome::Truncated, Progress::Some, Level::Warn),
+            (Outcome::Truncated, Progress::Answered, Level::Info),
+            (Outcome::HandshakeTimeout, Progress::Silent, Level::Warn),
+            (Outcome::BackendUnknown, Progress::Some, Level::Error),
+            (Outcome::Tls(ttls::Error::NotAdmitted), Progress::Some, Level::Warn),
+        ] {
+            assert_eq!(outcome.level(progress), level, "{outcome}, {progress:?}");
         }
     }
 }

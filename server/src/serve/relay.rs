@@ -124,6 +124,11 @@ enum Stop {
 }
 
 impl Relay {
+    /// Whether the client was sent bytes, and all that there were.
+    pub const fn has_answered(&self) -> bool {
+        self.bytes_out > 0 && self.down.unsent.start == self.down.unsent.end
+    }
+
     /// Takes over from the handshake.
     pub fn new(completed: Completed, backend: Backend, handshake_ms: u64) -> Self {
         let Completed { established, received, window, unsent, verifier } = completed;
@@ -490,6 +495,7 @@ impl Relay {
             Outcome::Tls(error) => error,
             Outcome::BackendLost(_)
             | Outcome::BackendRefused(_)
+            | Outcome::BackendUnknown
             | Outcome::BackendTimeout
             | Outcome::NoBuffer => ttls::Error::Internal("backend"),
             _ => return outcome,

@@ -1,26 +1,57 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A backend reached by a socket.
 
+use super::clock::monotonic;
+use super::listener;
 use super::outcome::Outcome;
 use super::proxy_protocol::MAX_WRITTEN;
 use super::socket::{Moved, Socket};
+use crate::hosts::Tried;
 use crate::settings::Target;
 use rustix::event::epoll::EventFlags;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt};
 use std::io::IoSliceMut;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
 
 /// A connection to a backend.
 pub struct Remote {
     socket: Socket,
+    options: Options,
     token: u64,
     state: State,
-    /// Index of the address being tried.
-    address: usize,
+    /// Addresses that have been tried, and the one that is being tried.
+    tried: Tried,
+    address: Option<SocketAddr>,
     /// PROXY header that goes first, and how much of it is sent.
     header: Option<(Box<[u8; MAX_WRITTEN]>, std::ops::Range<usize>)>,
     shut: bool,
+}
+
+/// What sockets have set.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Idle time before probes; zero for none.
+    pub keepalive: Duration,
+    /// Milliseconds for which sent bytes may go unacknowledged: then a backend that has vanished is noticed no later than one
+    /// that is silent. Zero for as long as the kernel likes.
+    pub unacknowledged: u64,
+    /// Descriptors have to be below this one.
+    pub descriptors: RawFd,
+}
+
+impl Options {
+    fn apply(self, fd: &OwnedFd) -> Result<(), Errno> {
+        sockopt::set_tcp_nodelay(fd, true)?;
+        listener::keep_alive(fd, self.keepalive)?;
+        match u32::try_from(self.unacknowledged) {
+            Ok(milliseconds @ 1..) => sockopt::set_tcp_user_timeout(fd, milliseconds),
+            _ => Ok(()),
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,13 +67,15 @@ impl Remote {
     /// No address can even be tried.
     pub fn connect(
         target: &Target,
+        options: Options,
         token: u64,
         header: Option<(Box<[u8; MAX_WRITTEN]>, usize)>,
     ) -> Result<Self, Outcome> {
-        let (fd, state, address) = try_from(target, 0)?;
+        let mut tried = Tried::default();
+        let (fd, state, address) = try_next(target, options, &mut tried, true)?;
         let socket = Self::socket(fd, token, state);
         let header = header.map(|(bytes, len)| (bytes, 0..len));
-        let mut remote = Self { socket, token, state, address, header, shut: false };
+        let mut remote = Self { socket, options, token, state, tried, address, header, shut: false };
         if state == State::Ready {
             remote.send_header();
         }
@@ -71,7 +104,10 @@ impl Remote {
                     self.send_header();
                 }
                 Ok(Err(error)) | Err(error) => {
-                    let next = try_from(target, self.address + 1);
+                    if let (Target::Tcp(host), Some(address)) = (target, self.address) {
+                        host.failed(address, monotonic());
+                    }
+                    let next = try_next(target, self.options, &mut self.tried, false);
                     let (fd, state, address) = next.map_err(|_| Outcome::BackendRefused(error))?;
                     self.socket = Self::socket(fd, self.token, state);
                     (self.state, self.address) = (state, address);
@@ -148,27 +184,37 @@ impl Remote {
     }
 }
 
-/// Begins to connect to the first address from number `first` on that can be tried.
-fn try_from(target: &Target, first: usize) -> Result<(OwnedFd, State, usize), Outcome> {
+/// Begins to connect to the next address that can be tried.
+fn try_next(
+    target: &Target,
+    options: Options,
+    tried: &mut Tried,
+    first: bool,
+) -> Result<(OwnedFd, State, Option<SocketAddr>), Outcome> {
     let mut last = Errno::ADDRNOTAVAIL;
     match target {
-        Target::Tcp(addresses, _) => {
-            for (index, address) in addresses.iter().enumerate().skip(first) {
+        Target::Tcp(host) => {
+            if host.is_unknown() {
+                return Err(Outcome::BackendUnknown);
+            }
+            let clock = monotonic();
+            while let Some(address) = host.next(tried, clock) {
                 let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-                match begin(family, |fd| {
-                    sockopt::set_tcp_nodelay(fd, true)?;
-                    connect(fd, address)
+                match begin(family, options.descriptors, |fd| {
+                    options.apply(fd)?;
+                    connect(fd, &address)
                 }) {
-                    Ok((fd, state)) => return Ok((fd, state, index)),
+                    Ok((fd, state)) => return Ok((fd, state, Some(address))),
                     Err(error) => last = error,
                 }
             }
         }
-        Target::Unix(address, _) if first == 0 => match begin(AddressFamily::UNIX, |fd| connect(fd, address))
-        {
-            Ok((fd, state)) => return Ok((fd, state, 0)),
-            Err(error) => last = error,
-        },
+        Target::Unix(address, _) if first => {
+            match begin(AddressFamily::UNIX, options.descriptors, |fd| connect(fd, address)) {
+                Ok((fd, state)) => return Ok((fd, state, None)),
+                Err(error) => last = error,
+            }
+        }
         Target::Unix(..) | Target::Demo | Target::Static(_) => {}
     }
     Err(Outcome::BackendRefused(last))
@@ -176,9 +222,13 @@ fn try_from(target: &Target, first: usize) -> Result<(OwnedFd, State, usize), Ou
 
 fn begin(
     family: AddressFamily,
+    descriptors: RawFd,
     connect: impl Fn(&OwnedFd) -> Result<(), Errno>,
 ) -> Result<(OwnedFd, State), Errno> {
     let fd = socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;
+    if fd.as_raw_fd() >= descriptors {
+        return Err(Errno::MFILE);
+    }
     match connect(&fd) {
         Ok(()) => Ok((fd, State::Ready)),
         Err(Errno::INPROGRESS) => Ok((fd, State::Connecting)),

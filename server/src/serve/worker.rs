@@ -28,6 +28,7 @@ use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -183,7 +184,7 @@ impl Worker {
                 draining: false,
                 shared,
             },
-            active: Active::new(settings, workers, now),
+            active: Active::new(settings, workers, clock),
             listeners: Vec::new(),
             receiver,
             wake,
@@ -378,6 +379,9 @@ impl Worker {
                 return;
             };
             match acceptfrom_with(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                Ok((fd, _)) if fd.as_raw_fd() >= self.cx.shared.descriptors => {
+                    return self.pause_accepting(Errno::MFILE);
+                }
                 Ok((fd, peer)) => {
                     let peer = peer.and_then(|peer| peer.try_into().ok());
                     self.admit(fd, peer.unwrap_or(super::proxy_protocol::UNKNOWN));
@@ -394,8 +398,16 @@ impl Worker {
 
     /// Out of descriptors or memory: the queue waits a little while connections end.
     fn pause_accepting(&mut self, error: Errno) {
-        if let Some(mut line) = self.cx.log.rated_line(self.cx.now, "error", "accept") {
-            line.display("error", error).end();
+        // Once a second for all workers: whoever causes it could fill the log.
+        let second = self.cx.clock / 1000;
+        if self.cx.shared.shortage_told.swap(second, Relaxed) != second {
+            let message = "no new connections while descriptors or memory are short";
+            self.cx
+                .log
+                .line(self.cx.now, "error", "accept")
+                .text("message", message)
+                .display("error", error)
+                .end();
         }
         if self.accept_again.is_none() {
             for (number, listener) in self.listeners.iter().enumerate() {
@@ -530,10 +542,6 @@ impl Worker {
         cx.counters.buffers.set(cx.buffers.in_use() as u64);
         cx.counters.lines_limited.set(cx.log.limited());
         cx.log.flush(cx.now);
-        if let Some(tickets) = &mut *self.active.tickets.borrow_mut() {
-            // Its only error is a broken hash.
-            let _ = tickets.advance(cx.now);
-        }
     }
 
     fn is_over(&self) -> bool {
@@ -554,7 +562,7 @@ impl Worker {
                             let _ = listener::apply(fd, &settings.listener);
                         }
                     }
-                    self.active = Active::new(settings, self.workers, self.cx.now);
+                    self.active = Active::new(settings, self.workers, self.cx.clock);
                     for (address, fd) in add {
                         if let Err(error) = self.listen(address, fd) {
                             self.cx.log.line(self.cx.now, "error", "listen").display("error", error).end();

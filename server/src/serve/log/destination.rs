@@ -2,7 +2,7 @@
 //! Where a log goes: a file, a pipe, a socket, a terminal. A write takes what fits now, and waits for nobody.
 
 use rustix::event::{PollFd, PollFlags};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, write};
 use rustix::net::{SendFlags, send};
@@ -101,6 +101,12 @@ impl Destination {
     /// What to poll for after [`Errno::AGAIN`].
     pub fn when_writable(&self) -> PollFd<'_> {
         PollFd::new(&self.fd, PollFlags::OUT)
+    }
+}
+
+impl AsFd for Destination {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 
