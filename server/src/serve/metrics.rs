@@ -212,4 +212,22 @@ mod tests {
             assert!(told, "docs/configuration.md lacks {name}");
         }
     }
+
+    #[test]
+    fn alerts_and_dashboard_ask_for_what_there_is() {
+        let page = Metrics::default().render();
+        let known = |name: &str| page.contains(&format!("# TYPE {name} "));
+        for text in [
+            include_str!("../../../packaging/monitoring/alerts.yml"),
+            include_str!("../../../packaging/monitoring/grafana.json"),
+        ] {
+            let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            let names: Vec<_> =
+                words.filter(|word| word.starts_with("ttls_") || word.starts_with("process_")).collect();
+            assert!(names.len() > 5);
+            for name in names {
+                assert!(known(name), "there is no metric {name}");
+            }
+        }
+    }
 }
