@@ -1,5 +1,5 @@
 # `make run` and `make test` are all most people need.
-.PHONY: help run test tools style rooms build test-rust fuzz fuzz-smoke test-kernel test-kernel-debug test-lanes deb test-deb test-aarch64 audit audit-valgrind audit-timing bench-crypto bench-handshake bench-kernel
+.PHONY: help run test tools style rooms build test-rust fuzz fuzz-smoke test-kernel test-kernel-debug test-lanes deb test-deb test-aarch64 audit audit-valgrind audit-timing bench-crypto bench-handshake bench-flood bench-kernel test-bench
 
 help:
 	@echo "make run   build ttls and start its demo (ends with Ctrl-C)"
@@ -15,12 +15,13 @@ help:
 	@echo "make test-aarch64  builds for arm64 and runs unit tests there, in QEMU"
 	@echo "make bench-crypto  public-key operations beside aws-lc-rs and OpenSSL"
 	@echo "make bench-handshake  servers side by side: nginx, HAProxy, hitch, rustls"
+	@echo "make bench-flood  who is served while others attack: ttls serve beside nginx, HAProxy and rustls (needs root)"
 	@echo "make bench-kernel  instructions per connection: ttls.ko beside nginx with OpenSSL, in an emulator that counts them"
 
 run:
 	cargo run --release --bin ttls -- serve --demo
 
-test: tools style rooms build test-rust test-kernel audit fuzz-smoke
+test: tools style rooms build test-rust test-bench test-kernel audit fuzz-smoke
 
 # Debian packages that the tests use and this machine lacks.
 tools:
@@ -41,6 +42,10 @@ build:
 
 test-rust:
 	TTLS_PROGRAM=$(abspath $(or $(CARGO_TARGET_DIR),target))/debug/ttls cargo test --workspace
+
+# What the benchmarks make of their measurements.
+test-bench:
+	python3 -B bench/flood/test_rows.py
 
 FUZZ_SECONDS ?= 300
 fuzz:
@@ -108,6 +113,11 @@ bench-crypto:
 # BENCH='--rounds 1 --cases tls13-psk' measures less.
 bench-handshake:
 	bench/handshake/run $(BENCH)
+
+# Legitimate clients beside attacks, `ttls serve` and its peers with the same small share of a core: two hours and a half on idle cores,
+# BENCH=--short some minutes. BENCHMARKS.md explains it; BENCH='--short --peers ttls,nginx --attacks full --times 10' measures less.
+bench-flood:
+	bench/flood/run $(BENCH)
 
 # Instructions of one connection, handshake in the kernel and in nginx with OpenSSL, in QEMU: five minutes the first time, ends with
 # target/bench/kernel.json. KERNELS='6.1 6.12' measures on both.

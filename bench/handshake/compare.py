@@ -55,14 +55,19 @@ def parse():
     return parser.parse_args()
 
 
-def prepare(work):
-    """Certificates and files to serve."""
+def certificates(work):
+    """One of each kind of key, self-signed, in the folder `work`."""
     if not (work / "rsa.pem").exists():
         for name, key in (("ecdsa", ["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]), ("rsa", ["rsa:2048"])):
             subprocess.run(["openssl", "req", "-x509", "-newkey", *key, "-sha256", "-nodes", "-days", "3650",
                             "-subj", "/CN=bench.example", "-addext", "subjectAltName=DNS:bench.example",
                             "-keyout", work / f"{name}.key", "-out", work / f"{name}.pem"],
                            check=True, capture_output=True)
+
+
+def prepare(work):
+    """Certificates and files to serve."""
+    certificates(work)
     # hitch reads its keys before it becomes nobody, HAProxy and nginx as root.
     (work / "www/index.html").write_bytes(b"x" * 1024)
     if not (work / "www/100m").exists():

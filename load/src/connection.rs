@@ -4,9 +4,10 @@
 use super::client::{Agreement, Client, Event, Fault, Offer, Session};
 use super::options::Mode;
 use super::response::{Refused, Response};
+use crate::socket::{Leaving, connect};
 use rustix::io::Errno;
-use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
-use std::net::SocketAddr;
+use rustix::net::{self, RecvFlags, SendFlags};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 use ttls_crypto::job::SharedSecret;
@@ -130,17 +131,22 @@ impl Connection {
         due: Instant,
         now: Instant,
     ) -> Result<(), Failure> {
-        let family = if plan.address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket = net::socket_with(family, SocketType::STREAM, flags, None)?;
+        self.open_from(plan, None, fresh, verify, due, now)
+    }
+
+    /// The same from the address `source`.
+    pub(super) fn open_from(
+        &mut self,
+        plan: &Plan,
+        source: Option<Ipv4Addr>,
+        fresh: &[u8; 64],
+        verify: bool,
+        due: Instant,
+        now: Instant,
+    ) -> Result<(), Failure> {
         // Closing resets: when the server has ended first, as it always has but in an attack, nothing is
         // lost, and neither side keeps the port in TIME_WAIT.
-        net::sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
-        match net::connect(&socket, &plan.address) {
-            Ok(()) | Err(Errno::INPROGRESS) => {}
-            Err(error) => return Err(error.into()),
-        }
-        self.socket = Some(socket);
+        self.socket = Some(connect(&plan.address, source, Leaving::Reset)?);
         self.since = due;
         self.rest.clear();
         self.out.clear();
@@ -167,6 +173,29 @@ impl Connection {
 
     pub(super) const fn is_open(&self) -> bool {
         self.socket.is_some()
+    }
+
+    /// Sends the plan's request on a connection that is only held; then call [`Connection::flush`].
+    pub(super) fn ask(&mut self, plan: &Plan) {
+        self.since = Instant::now();
+        self.request(plan);
+    }
+
+    /// On a connection that is only held: sends a KeyUpdate that asks for one in return, and `data` under the new key.
+    pub(super) fn update_key_and_send(&mut self, data: &[u8]) -> Result<(), Failure> {
+        self.client.update_key(&mut self.out)?;
+        self.client.send(data, &mut self.out);
+        self.flush()
+    }
+
+    /// Receives once into `scratch` and forgets it.
+    pub(super) fn discard(&mut self, scratch: &mut [u8]) -> Result<(), Failure> {
+        let Some(socket) = &self.socket else { return Ok(()) };
+        match net::recv(socket, scratch, RecvFlags::empty()) {
+            Ok((0, _)) => Err(Failure::Closed),
+            Ok(_) | Err(Errno::AGAIN | Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Whether the handshake is done and the connection only held.
@@ -349,6 +378,8 @@ impl Connection {
         if plan.mode == Mode::KeepAlive {
             self.since = Instant::now();
             self.request(plan);
+        } else if plan.mode == Mode::Idle {
+            self.phase = Phase::Holding;
         } else {
             self.phase = Phase::Closing;
         }

@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The load: one event loop that opens connections when they are due and works off what they receive.
 //!
-//! The agreements of all connections that one wait returned are computed together, as the server under
-//! test may do with its own.
-
-use super::client::{Agreement, Fault, Session, agreed};
+use super::agreements::Agreements;
+use super::client::{Fault, Session};
 use super::connection::{Connection, Failure, News, Plan};
 use super::histogram::Histogram;
 use super::options::Mode;
+use super::random::Random;
 use rustix::event::{Timespec, epoll};
 use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, Instant};
-use ttls_crypto::batch::{Engine, Item};
-use ttls_crypto::cpu::{Choice, Cpu};
 
 /// Bytes received at once: 16 of the longest records.
 const SCRATCH: usize = 256 * 1024;
@@ -123,23 +120,6 @@ impl From<rustix::io::Errno> for Void {
     }
 }
 
-/// Randomness for client randoms and session IDs, which here need only differ (SplitMix64).
-struct Fresh(u64);
-
-impl Fresh {
-    fn next(&mut self) -> [u8; 64] {
-        let mut bytes = [0; 64];
-        for chunk in bytes.chunks_exact_mut(8) {
-            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut z = self.0;
-            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            chunk.copy_from_slice(&(z ^ (z >> 31)).to_be_bytes());
-        }
-        bytes
-    }
-}
-
 /// A run under way.
 pub(super) struct Load<'p> {
     plan: &'p Plan,
@@ -147,13 +127,10 @@ pub(super) struct Load<'p> {
     epoll: std::os::fd::OwnedFd,
     slots: Vec<Connection>,
     free: Vec<usize>,
-    agreements: Vec<(usize, Agreement)>,
-    /// Empty but while the agreements are computed.
-    items: Vec<Item<'static>>,
-    engine: Box<Engine>,
+    agreements: Agreements,
     news: Vec<News>,
     scratch: Vec<u8>,
-    fresh: Fresh,
+    random: Random,
     start: Instant,
     pub(super) outcome: Outcome,
 }
@@ -168,12 +145,10 @@ impl<'p> Load<'p> {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             slots: Vec::new(),
             free: Vec::new(),
-            agreements: Vec::new(),
-            items: Vec::new(),
-            engine: Box::new(Engine::new(Cpu::detect(Choice::Best).unwrap_or(Cpu::Scalar))),
+            agreements: Agreements::new(),
             news: Vec::new(),
             scratch: vec![0; SCRATCH],
-            fresh: Fresh(u64::from_ne_bytes(seed)),
+            random: Random::new(u64::from_ne_bytes(seed)),
             amount,
             start,
             outcome: Outcome::new(),
@@ -297,7 +272,7 @@ impl<'p> Load<'p> {
         });
         let verify = self.amount.verify != 0 && self.outcome.started.is_multiple_of(self.amount.verify);
         self.outcome.started += 1;
-        let fresh = self.fresh.next();
+        let fresh = self.random.fresh();
         let connection = &mut self.slots[slot];
         connection.deadline = now + self.amount.timeout;
         let opened = connection.open(self.plan, &fresh, verify, when, now);
@@ -331,18 +306,13 @@ impl<'p> Load<'p> {
 
     /// Computes the agreements that are due.
     fn agree(&mut self) -> Result<(), Void> {
-        self.items.extend(self.agreements.iter().map(|(_, agreement)| Item::new(agreement.work())));
-        self.engine.run(&mut self.items);
-        let (mut items, mut agreements) =
-            (core::mem::take(&mut self.items), core::mem::take(&mut self.agreements));
-        for ((slot, _), item) in agreements.drain(..).zip(items.drain(..)) {
-            let result = match agreed(item.result) {
+        for (slot, shared) in self.agreements.compute() {
+            let result = match shared {
                 Ok(shared) => self.slots[slot].agreed(self.plan, &shared, &mut self.scratch, &mut self.news),
                 Err(fault) => Err(fault.into()),
             };
             self.settle(slot, result)?;
         }
-        (self.items, self.agreements) = (items, agreements);
         Ok(())
     }
 
@@ -352,7 +322,7 @@ impl<'p> Load<'p> {
         let mut news = core::mem::take(&mut self.news);
         for news in news.drain(..) {
             match news {
-                News::Agree(agreement) => self.agreements.push((slot, agreement)),
+                News::Agree(agreement) => self.agreements.push(slot, agreement),
                 News::Established { after, resumed, verified } => {
                     self.outcome.verified += u64::from(verified);
                     self.outcome.handshakes += 1;

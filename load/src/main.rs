@@ -3,30 +3,38 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)] // see `output`
 
+mod agreements;
 mod client;
 mod connection;
+mod flood;
 mod histogram;
 mod load;
 mod options;
 mod output;
+mod random;
 mod report;
 mod response;
+mod socket;
+mod system;
 
 use client::{Offer, Profile};
 use connection::Plan;
 use load::{Amount, Load, Outcome, Void};
 use options::{HELP, Mode, Options};
 use output::{complain, print};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::time::{ClockId, clock_gettime};
 use std::io::{IsTerminal as _, stderr};
 use std::process::ExitCode;
 use std::time::Duration;
+use system::{cpu_time, raise_file_limit};
 
 /// Exits with 0 when the run has a result, even one with failed connections; with 1 when it is void: the
 /// server answered something false, or nothing succeeded; with 2 when the arguments are wrong.
 fn main() -> ExitCode {
-    let options = match Options::parse(std::env::args_os().skip(1)) {
+    let mut arguments = std::env::args_os().skip(1).peekable();
+    if arguments.next_if(|first| first == "flood").is_some() {
+        return flood::run(arguments);
+    }
+    let options = match Options::parse(arguments) {
         Ok(Some(options)) => options,
         Ok(None) => {
             print(HELP);
@@ -47,7 +55,7 @@ fn main() -> ExitCode {
 }
 
 fn measure(options: &Options) -> Result<(), String> {
-    raise_file_limit(options)?;
+    raise_file_limit(amount(options).connections)?;
     let mut plan = plan(options).map_err(|fault| connection::Failure::from(fault).to_string())?;
     if options.resume {
         let session = first_session(&mut plan, options)?;
@@ -90,6 +98,7 @@ fn plan(options: &Options) -> Result<Plan, client::Fault> {
         cipher: options.cipher,
         signature: options.signature,
         name: options.name.clone(),
+        look: None,
     });
     let close = if options.mode == Mode::KeepAlive { "" } else { "Connection: close\r\n" };
     let host = options.name.clone().unwrap_or_else(|| options.address.ip().to_string());
@@ -137,26 +146,4 @@ fn explain(void: Void) -> String {
         Void::Wrong(what) => format!("{what}: the run is void"),
         Void::Hopeless(why) => format!("no connection succeeds: {why}"),
     }
-}
-
-/// CPU time of this process.
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::try_from(time).unwrap_or_default()
-}
-
-/// Makes room for as many sockets as the options allow.
-fn raise_file_limit(options: &Options) -> Result<(), String> {
-    /// Standard streams, epoll and what libraries keep open.
-    const OTHERS: u64 = 32;
-    let wanted = amount(options).connections as u64 + OTHERS;
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= wanted) {
-        return Ok(());
-    }
-    let maximum = limit.maximum.map(|maximum| maximum.max(wanted));
-    // Root may raise the maximum too; others up to it.
-    setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }).map_err(|_| {
-        format!("{wanted} file descriptors are needed and not allowed: raise the limit (ulimit -n)")
-    })
 }

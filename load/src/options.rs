@@ -13,6 +13,7 @@ pub(super) const HELP: &str = "\
 Loads a TLS server and measures it. Sends to the one address given and to no other.
 
 Usage: ttls-load [OPTIONS] HOST:PORT
+       ttls-load flood [OPTIONS] 127.0.0.1:PORT   clients beside an attack: ttls-load flood --help
 
 What each connection does
   --mode MODE          handshake: full handshake, close_notify, wait for the server's end (default)

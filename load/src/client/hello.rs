@@ -44,18 +44,39 @@ impl Template {
                     out.extend_from_slice(&[0; 32]);
                 }
             });
-            vector(out, 2, |out| profile.suites().for_each(|suite| u16(out, suite)));
+            vector(out, 2, |out| match &profile.look {
+                Some(look) => look.suites.iter().for_each(|&suite| u16(out, suite)),
+                None => profile.suites().for_each(|suite| u16(out, suite)),
+            });
             vector(out, 1, |out| out.push(0)); // no compression
             vector(out, 2, |out| {
-                common_extensions(profile, out);
-                match profile.version {
-                    Version::Tls13 => {
+                match (profile.version, &profile.look) {
+                    (Version::Tls13, Some(look)) => look.extensions.iter().for_each(|&kind| match kind {
+                        0 => server_name(profile, out),
+                        _ => extension(out, kind, |out| match kind {
+                            10 => vector(out, 2, |out| {
+                                [0x001d, 0x0017, 0x0018].iter().for_each(|&group| u16(out, group))
+                            }),
+                            16 => protocols(&[b"h2", b"http/1.1"], out),
+                            43 => vector(out, 1, |out| {
+                                [0x0304, 0x0303].iter().for_each(|&version| u16(out, version))
+                            }),
+                            45 => modes(out),
+                            51 => key_share(profile, share, out),
+                            _ => look.content(kind, out),
+                        }),
+                    }),
+                    (Version::Tls13, None) => {
+                        common_extensions(profile, out);
                         extensions13(profile, share, out);
-                        if let Some(session) = session {
-                            len = pre_shared_key(profile, session, out);
-                        }
                     }
-                    Version::Tls12 => extensions12(session, out),
+                    (Version::Tls12, _) => {
+                        common_extensions(profile, out);
+                        extensions12(session, out);
+                    }
+                }
+                if let (Version::Tls13, Some(session)) = (profile.version, session) {
+                    len = pre_shared_key(profile, session, out);
                 }
             });
         });
@@ -96,7 +117,7 @@ fn extension(out: &mut Vec<u8>, kind: u16, content: impl FnOnce(&mut Vec<u8>)) {
     vector(out, 2, content);
 }
 
-fn common_extensions(profile: &Profile, out: &mut Vec<u8>) {
+fn server_name(profile: &Profile, out: &mut Vec<u8>) {
     if let Some(name) = &profile.name {
         extension(out, 0, |out| {
             vector(out, 2, |out| {
@@ -105,6 +126,30 @@ fn common_extensions(profile: &Profile, out: &mut Vec<u8>) {
             });
         });
     }
+}
+
+/// RFC 7301 §3.1.
+fn protocols(names: &[&[u8]], out: &mut Vec<u8>) {
+    vector(out, 2, |out| {
+        for name in names {
+            vector(out, 1, |out| out.extend_from_slice(name));
+        }
+    });
+}
+
+fn modes(out: &mut Vec<u8>) {
+    vector(out, 1, |out| out.push(1)); // psk_dhe_ke
+}
+
+fn key_share(profile: &Profile, share: &[u8], out: &mut Vec<u8>) {
+    vector(out, 2, |out| {
+        u16(out, group_number(profile.group));
+        vector(out, 2, |out| out.extend_from_slice(share));
+    });
+}
+
+fn common_extensions(profile: &Profile, out: &mut Vec<u8>) {
+    server_name(profile, out);
     extension(out, 10, |out| {
         vector(out, 2, |out| {
             u16(out, group_number(profile.group));
@@ -120,20 +165,13 @@ fn common_extensions(profile: &Profile, out: &mut Vec<u8>) {
         Signature::Rsa => &[0x0804, 0x0805, 0x0806, 0x0401],
     };
     extension(out, 13, |out| vector(out, 2, |out| schemes.iter().for_each(|&scheme| u16(out, scheme))));
-    extension(out, 16, |out| {
-        vector(out, 2, |out| vector(out, 1, |out| out.extend_from_slice(b"http/1.1")));
-    });
+    extension(out, 16, |out| protocols(&[b"http/1.1"], out));
 }
 
 fn extensions13(profile: &Profile, share: &[u8], out: &mut Vec<u8>) {
     extension(out, 43, |out| vector(out, 1, |out| u16(out, 0x0304)));
-    extension(out, 45, |out| vector(out, 1, |out| out.push(1))); // psk_dhe_ke
-    extension(out, 51, |out| {
-        vector(out, 2, |out| {
-            u16(out, group_number(profile.group));
-            vector(out, 2, |out| out.extend_from_slice(share));
-        });
-    });
+    extension(out, 45, modes);
+    extension(out, 51, |out| key_share(profile, share, out));
 }
 
 /// RFC 8446 §4.2.11; returns the length of the binders' list.

@@ -7,6 +7,7 @@
 
 mod hello;
 mod keys;
+mod looks;
 mod record;
 mod schedule;
 mod session;
@@ -20,6 +21,7 @@ mod wire;
 mod tests;
 
 pub(super) use keys::{Agreement, agreed};
+pub(super) use looks::Look;
 pub(super) use session::Session;
 pub(super) use suite::Cipher;
 pub(super) use ttls_crypto::job::Group;
@@ -46,6 +48,8 @@ mod message {
     pub(super) const CLIENT_KEY_EXCHANGE: u8 = 16;
     pub(super) const FINISHED: u8 = 20;
     pub(super) const CERTIFICATE_STATUS: u8 = 22;
+    pub(super) const KEY_UPDATE: u8 = 24;
+    pub(super) const COMPRESSED_CERTIFICATE: u8 = 25;
 }
 
 /// Protocol version.
@@ -70,6 +74,8 @@ pub(super) struct Profile {
     pub(super) cipher: Cipher,
     pub(super) signature: Signature,
     pub(super) name: Option<String>,
+    /// What the ClientHello looks like in TLS 1.3; `None`: as short as it can be.
+    pub(super) look: Option<Look>,
 }
 
 impl Profile {
@@ -117,6 +123,24 @@ impl Offer {
         self.resumed = Some((template, session));
         Ok(())
     }
+
+    /// Whether there is a session that connections resume.
+    pub(super) const fn resumes(&self) -> bool {
+        self.resumed.is_some()
+    }
+
+    /// The ClientHello with these random bytes, as a message without a record around it, in `out`.
+    pub(super) fn hello(&self, fresh: &[u8; 64], out: &mut Vec<u8>) -> Result<(), Fault> {
+        let (template, session) = self.template(Instant::now());
+        template.fill(&self.profile, fresh, session, out)
+    }
+
+    fn template(&self, now: Instant) -> (&Template, Option<(&Session, Instant)>) {
+        match &self.resumed {
+            Some((template, session)) => (template, Some((session, now))),
+            None => (&self.full, None),
+        }
+    }
 }
 
 /// What happened when bytes were received.
@@ -142,6 +166,12 @@ enum State {
     Open { resumption: Option<schedule::Expander> },
 }
 
+/// The secret of TLS 1.3 that this client writes with, from which its next one follows.
+struct Writing {
+    secret: schedule::Expander,
+    cipher: Cipher,
+}
+
 /// One connection's TLS. Reused from connection to connection, so that its buffers stay.
 pub(super) struct Client {
     state: State,
@@ -155,6 +185,8 @@ pub(super) struct Client {
     messages: Vec<u8>,
     reading: Option<Protection>,
     writing: Option<Protection>,
+    /// TLS 1.3, once the handshake is done.
+    updates: Option<Writing>,
     /// A session the server offered, if it was wanted.
     pub(super) session: Option<Session>,
 }
@@ -170,6 +202,7 @@ impl Client {
             messages: Vec::new(),
             reading: None,
             writing: None,
+            updates: None,
             session: None,
         }
     }
@@ -191,11 +224,9 @@ impl Client {
         self.messages.clear();
         self.reading = None;
         self.writing = None;
+        self.updates = None;
         self.session = None;
-        let (template, session) = match &offer.resumed {
-            Some((template, session)) => (template, Some((session, now))),
-            None => (&offer.full, None),
-        };
+        let (template, session) = offer.template(now);
         template.fill(&offer.profile, fresh, session, &mut self.hello)?;
         record::plain(content::HANDSHAKE, &self.hello, out);
         self.transcript.update(&self.hello);
@@ -267,6 +298,19 @@ impl Client {
         if let Some(writing) = &mut self.writing {
             data.chunks(1 << 14).for_each(|data| writing.seal(content::APPLICATION_DATA, data, out));
         }
+    }
+
+    /// Appends a KeyUpdate that asks the server for one too, and changes the key (RFC 8446 §4.6.3). The client does not follow
+    /// the server's: what comes after it can not be read.
+    pub(super) fn update_key(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let (Some(writing), Some(updates)) = (&mut self.writing, &mut self.updates) else {
+            return Err(Fault::Unsupported("TLS 1.2 has no KeyUpdate"));
+        };
+        writing.seal(content::HANDSHAKE, &[message::KEY_UPDATE, 0, 0, 1, 1], out);
+        let next = updates.secret.label(b"traffic upd", b"", updates.secret.hash.len());
+        updates.secret = schedule::Expander::new(updates.secret.hash, next.as_bytes())?;
+        *writing = updates.secret.protection(updates.cipher);
+        Ok(())
     }
 
     /// Appends a close_notify.

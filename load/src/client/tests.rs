@@ -38,7 +38,7 @@ fn server(shown: &rcgen::KeyPair, signs: &rcgen::KeyPair) -> Arc<ServerConfig> {
 
 fn offer(version: Version, group: Group, cipher: Cipher, signature: Signature) -> Offer {
     let name = Some("test.example".to_owned());
-    Offer::new(Profile { version, group, cipher, signature, name }).unwrap()
+    Offer::new(Profile { version, group, cipher, signature, name, look: None }).unwrap()
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -103,6 +103,10 @@ impl Client {
                     leaf: if self.verify { leaf.to_vec() } else { Vec::new() },
                 }
             }
+            // RFC 8879: offered by clients with a browser's look, which check no signature.
+            (State::Certificate(secrets), message::COMPRESSED_CERTIFICATE) if !self.verify => {
+                State::CertificateVerify { secrets, leaf: Vec::new() }
+            }
             (State::Certificate(_), message::CERTIFICATE_REQUEST) => {
                 return Err(Fault::Unsupported("the server asks for a client certificate"));
             }
@@ -148,6 +152,7 @@ impl Client {
         secrets.client.protection(cipher).seal(content::HANDSHAKE, &finished, out);
         self.reading = Some(server.protection(cipher));
         self.writing = Some(client.protection(cipher));
+        self.updates = Some(super::Writing { secret: client, cipher });
         let resumption = if self.want_ticket {
             self.transcript.update(&finished);
             Some(Expander::new(hash, master.derive(b"res master", &self.transcript()).as_bytes())?)
