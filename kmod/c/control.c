@@ -189,7 +189,7 @@ static void explain(struct netlink_ext_ack *extack, enum ttls_refusal refusal)
 		NL_SET_ERR_MSG(extack, "versions, suites, groups, ALPN or tickets: unknown values, or none left");
 		break;
 	case TTLS_LONG_FLIGHT:
-		NL_SET_ERR_MSG(extack, "a certificate chain with its OCSP response is longer than 12 KiB");
+		NL_SET_ERR_MSG(extack, "a certificate chain with its OCSP response is too long for a flight of 16 KiB: leave the root certificate out");
 		break;
 	default:
 		NL_SET_ERR_MSG(extack, "out of memory");

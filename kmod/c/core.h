@@ -89,10 +89,17 @@ struct ttls_direction {
 	u8 secret[TTLS_SECRET];	/* TLS 1.3: the traffic secret, from which the next one comes */
 };
 
+/* What a client may still send that carries no data: tls/src/allowance.rs. All of it where it is zeros. */
+struct ttls_allowance {
+	u64 grown;
+	u32 used;
+};
+
 /* The content of a handshake record on an established connection of TLS 1.3. */
 struct ttls_key_update {
 	struct ttls_bytes message;
-	u32 idle;		/* such records since application data, without this one */
+	u64 now;		/* ms of a clock that does not step back */
+	struct ttls_allowance allowance;	/* in, and result */
 	u32 requested;		/* result: the peer asks for a KeyUpdate in return */
 	u32 alert;		/* result: the alert to end with, 0 if the keys are to be renewed */
 };

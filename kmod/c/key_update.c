@@ -85,7 +85,11 @@ bool ttls_key_update_pending(const struct sock *sk)
  */
 int ttls_key_update_received(struct sock *sk, struct ttls_socket *socket, const u8 *message, size_t len)
 {
-	struct ttls_key_update update = { .message = { message, len }, .idle = socket->idle };
+	struct ttls_key_update update = {
+		.message = { message, len },
+		.now = div_u64(ktime_get_ns(), NSEC_PER_MSEC),
+		.allowance = socket->allowance,
+	};
 	struct ttls_next_keys next;
 	int err;
 
@@ -93,7 +97,7 @@ int ttls_key_update_received(struct sock *sk, struct ttls_socket *socket, const 
 		return INTERNAL_ERROR;
 	if (update.alert)
 		return update.alert;
-	socket->idle = update.idle;
+	socket->allowance = update.allowance;
 	err = next_keys(socket, socket->receive_secret, &next);
 	if (!err)
 		err = ttls_keys_replace(sk, TLS_RX, &next.direction);

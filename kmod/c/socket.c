@@ -230,7 +230,6 @@ static int receive(struct sock *sk, struct msghdr *msg, size_t len, int flags)
 		if (n <= 0)
 			return done ? done : n;
 		done += n;
-		ttls_key_update_data(socket);
 		if (flags & MSG_PEEK || !follow(sk, socket) || done == len || !(flags & MSG_WAITALL))
 			return done;
 	}
@@ -266,8 +265,6 @@ static ssize_t socket_splice_read(struct socket *sock, loff_t *pos, struct pipe_
 			/* There is none: kTLS meant another thing. */
 			return err == -EAGAIN ? n : err;
 		}
-		if (n > 0)
-			ttls_key_update_data(socket);
 		return n;
 	}
 	return last_result(socket);

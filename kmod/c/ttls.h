@@ -118,7 +118,7 @@ struct ttls_socket {
 #ifdef HAVE_REKEY
 	u8 receive_secret[TTLS_SECRET];	/* under TTLS_RECEIVING_BIT */
 	u8 send_secret[TTLS_SECRET];	/* under sending */
-	u32 idle;			/* KeyUpdates since data was read */
+	struct ttls_allowance allowance;	/* for KeyUpdates; under TTLS_RECEIVING_BIT */
 #endif
 };
 
@@ -189,12 +189,6 @@ static inline bool ttls_key_update_possible(const struct ttls_socket *socket)
 	return socket->info.version == 0x0304;
 }
 
-/* Data was read. */
-static inline void ttls_key_update_data(struct ttls_socket *socket)
-{
-	WRITE_ONCE(socket->idle, 0);
-}
-
 int ttls_key_update_due(struct sock *sk, struct ttls_socket *socket, unsigned int flags);
 bool ttls_key_update_pending(const struct sock *sk);
 int ttls_key_update_received(struct sock *sk, struct ttls_socket *socket, const u8 *message, size_t len);
@@ -202,10 +196,6 @@ int ttls_key_update_received(struct sock *sk, struct ttls_socket *socket, const 
 static inline bool ttls_key_update_possible(const struct ttls_socket *socket)
 {
 	return false;
-}
-
-static inline void ttls_key_update_data(struct ttls_socket *socket)
-{
 }
 
 static inline int ttls_key_update_received(struct sock *sk, struct ttls_socket *socket, const u8 *message, size_t len)

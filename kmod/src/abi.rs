@@ -5,6 +5,7 @@ use crate::connection::Connection;
 use crate::worker::Worker;
 use core::ffi::c_void;
 use core::mem::size_of;
+use ttls::allowance::Allowance;
 
 /// `struct ttls_call`
 #[repr(C)]
@@ -162,7 +163,8 @@ pub struct Established {
 #[repr(C)]
 pub struct KeyUpdate {
     pub message: Bytes,
-    pub idle: u32,
+    pub now: u64,
+    pub allowance: Allowance,
     pub requested: u32,
     pub alert: u32,
 }

@@ -7,7 +7,8 @@ use crate::connection::direction;
 use core::ffi::c_int;
 use ttls::Error;
 use ttls::alert::Alert;
-use ttls::key_update::{self, MAX_IDLE_MESSAGES};
+use ttls::allowance::Cost;
+use ttls::key_update;
 use ttls::suite::Suite;
 use ttls::{key_schedule, record::DirectionKeys};
 use ttls_crypto::hash::Digest;
@@ -19,14 +20,12 @@ use ttls_crypto::hash::Digest;
 pub unsafe fn read(update: &mut KeyUpdate) -> c_int {
     // SAFETY: promised by the caller.
     let message = unsafe { update.message.get() };
-    update.idle = update.idle.saturating_add(1);
-    let read = match key_update::read(message) {
-        Ok(_) if update.idle > u32::from(MAX_IDLE_MESSAGES) => Err(Error::Flood("KeyUpdates")),
+    let read = key_update::read(message).and_then(|requested| {
         // Its rest could not be had: kTLS opens nothing more until it gets new keys.
-        Ok(None) => Err(Error::Unexpected("a KeyUpdate in one record")),
-        Ok(Some(requested)) => Ok(requested),
-        Err(error) => Err(error),
-    };
+        let requested = requested.ok_or(Error::Unexpected("a KeyUpdate in one record"))?;
+        let cost = if requested { Cost::AnsweredKeyUpdate } else { Cost::KeyUpdate };
+        update.allowance.take(cost, update.now).map(|()| requested)
+    });
     match read {
         Ok(requested) => update.requested = u32::from(requested),
         Err(error) => update.alert = u32::from(error.alert().unwrap_or(Alert::INTERNAL_ERROR).0),

@@ -12,13 +12,11 @@ use ttls::Policy;
 use ttls::config::{
     CertificateId, CertificateSet, Chain, Credential, Credentials, List, Protocol, UnknownName,
 };
+use ttls::handshake::flight_size;
 use ttls::suite::{self, KeyKind, Suite};
 use ttls::ticket::TicketKeys;
 use ttls_crypto::job::Group;
 use ttls_crypto::sign::{Encoding, SigningKey};
-
-/// What a flight takes besides certificates and staple: a hybrid ServerHello, a signature of RSA-4096, tickets.
-const FLIGHT_REST: usize = 4096;
 
 /// A namespace's configuration. Never changes, but for the ticket keys, which move with time.
 pub struct Site<'m> {
@@ -34,6 +32,13 @@ struct Entry<'m> {
     chain: &'m [u8],
     ocsp: Option<&'m [u8]>,
     key: SigningKey,
+}
+
+impl<'m> Entry<'m> {
+    /// `None` cannot occur: the chain was read when the entry was made.
+    fn credential(&self) -> Option<Credential<'m>> {
+        Some(Credential { kind: self.kind, chain: Chain::new(self.chain).ok()?, ocsp: self.ocsp })
+    }
 }
 
 /// A name and its certificates; sorted by name.
@@ -61,8 +66,7 @@ impl Credentials for Site<'_> {
     }
 
     fn get(&self, id: CertificateId) -> Option<Credential<'_>> {
-        let entry = self.entries.get(usize::from(id.0))?;
-        Some(Credential { kind: entry.kind, chain: Chain::new(entry.chain).ok()?, ocsp: entry.ocsp })
+        self.entries.get(usize::from(id.0)).and_then(Entry::credential)
     }
 }
 
@@ -145,8 +149,7 @@ unsafe fn read<'m>(configuration: &Configuration, arena: &mut Arena<'m>) -> Resu
     })?;
     let entries: &'m [Entry<'m>] = entries;
     let flight = usize::try_from(configuration.flight_size).unwrap_or(0);
-    let longest = entries.iter().map(|entry| entry.chain.len() + entry.ocsp.map_or(0, <[u8]>::len)).max();
-    if longest.unwrap_or(0) + FLIGHT_REST > flight {
+    if entries.iter().any(|entry| entry.credential().is_none_or(|fits| flight_size(&fits, 0) > flight)) {
         return Err(Refusal::FlightSize);
     }
     let default = default_set(certificates, entries)?;

@@ -10,14 +10,15 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 use toml::Spanned;
 use ttls::config::{CertificateId, CertificateSet, Chain, Credential, Credentials};
+use ttls::handshake::flight_size;
 use ttls_crypto::sign::{Encoding, KeyKind, SigningKey};
 use x509_cert::Certificate;
 use x509_cert::der::{Decode, Encode};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
-/// Longest chain with its staple, in bytes: a flight has to fit a record buffer.
-pub const MAX_CHAIN: usize = 12 << 10;
+/// Longest flight of a handshake, in bytes: it has to fit a record buffer.
+pub const MAX_FLIGHT: usize = 18 << 10;
 /// `ttls check` warns of certificates that end within so many days.
 const EXPIRY_WARNING_DAYS: u64 = 14;
 
@@ -34,6 +35,14 @@ struct Entry {
     /// In the encoding of [`Chain`].
     chain: Vec<u8>,
     ocsp: Option<Vec<u8>>,
+}
+
+impl Entry {
+    /// `None` cannot occur: the chain was encoded here.
+    fn credential(&self) -> Option<Credential<'_>> {
+        let chain = Chain::new(&self.chain).ok()?;
+        Some(Credential { kind: self.key.kind(), chain, ocsp: self.ocsp.as_deref() })
+    }
 }
 
 impl Store {
@@ -99,7 +108,7 @@ impl Store {
     /// Adds a certificate.
     ///
     /// # Errors
-    /// It is too long, or a name has one of its kind already.
+    /// A certificate is over 16 MiB, or a name has one of its kind already.
     pub fn add(
         &mut self,
         key: SigningKey,
@@ -109,14 +118,7 @@ impl Store {
         default: bool,
     ) -> Result<(), String> {
         let mut encoded = vec![0; Chain::encoded_len(chain.iter().copied())];
-        let len =
-            Chain::encode(chain.iter().copied(), &mut encoded).map_err(|e| e.to_string())?.entries().len();
-        let total = len + ocsp.as_ref().map_or(0, Vec::len);
-        if total > MAX_CHAIN {
-            return Err(format!(
-                "chain and staple have {total} bytes, more than the {MAX_CHAIN} that fit: leave the root certificate out"
-            ));
-        }
+        Chain::encode(chain.iter().copied(), &mut encoded).map_err(|e| e.to_string())?;
         let id =
             CertificateId(u16::try_from(self.entries.len()).map_err(|_| "more than 65536 certificates")?);
         let kind = key.kind();
@@ -156,6 +158,31 @@ impl Store {
         *place(&mut self.default, self.entries[0].key.kind()) = Some(first);
     }
 
+    /// Checks that the flight of a handshake with any of the certificates fits, together with `authorities` bytes of
+    /// names that clients' certificates may come from.
+    ///
+    /// # Errors
+    /// The first certificate with which it does not.
+    pub fn check_flights(&self, written: &Written, authorities: usize) -> Result<(), Error> {
+        for (entry, at) in self.entries.iter().zip(&written.config.certificate) {
+            let flight =
+                entry.credential().map_or(usize::MAX, |credential| flight_size(&credential, authorities));
+            if flight > MAX_FLIGHT {
+                let at = &at.get_ref().chain;
+                let message = format!(
+                    "{}: with {} bytes of chain, {} of staple and {authorities} of authorities' names the server's flight takes up \
+                     to {flight} bytes (in the smallest records that a client may ask for), more than the {MAX_FLIGHT} that fit: \
+                     leave the root certificate out, or name fewer authorities",
+                    written.path(at).display(),
+                    entry.chain.len(),
+                    entry.ocsp.as_ref().map_or(0, Vec::len),
+                );
+                return Err(written.error(at, message));
+            }
+        }
+        Ok(())
+    }
+
     /// The key of a certificate.
     pub fn key(&self, id: CertificateId) -> Option<&SigningKey> {
         self.entries.get(usize::from(id.0)).map(|entry| &entry.key)
@@ -189,12 +216,7 @@ impl Credentials for Store {
     }
 
     fn get(&self, id: CertificateId) -> Option<Credential<'_>> {
-        let entry = self.entries.get(usize::from(id.0))?;
-        Some(Credential {
-            kind: entry.key.kind(),
-            chain: Chain::new(&entry.chain).ok()?,
-            ocsp: entry.ocsp.as_deref(),
-        })
+        self.entries.get(usize::from(id.0)).and_then(Entry::credential)
     }
 }
 

@@ -80,6 +80,16 @@ impl Trust {
         Ok(Some(trust))
     }
 
+    /// The names that a CertificateRequest lists, as it does; empty if they are too many.
+    pub fn authorities(&self) -> &[u8] {
+        &self.authorities
+    }
+
+    /// Has a CertificateRequest list no names: clients choose a certificate for themselves.
+    pub fn name_no_authorities(&mut self) {
+        self.authorities.clear();
+    }
+
     fn verify(
         &self,
         leaf: &CertificateDer<'_>,
@@ -126,7 +136,7 @@ impl Verifier {
 
 impl ClientVerifier for Verifier {
     fn authorities(&self) -> &[u8] {
-        &self.trust.authorities
+        self.trust.authorities()
     }
 
     fn schemes(&self) -> &[u16] {

@@ -174,11 +174,21 @@ impl Settings {
                 return Err(written.error(address, format!("{} is listed twice", address.get_ref().0)));
             }
         }
+        store.check_flights(&written, 0)?;
+        let mut clients = Trust::load(&written)?;
+        if let Some(trust) = &mut clients
+            && let Err(error) = store.check_flights(&written, trust.authorities().len())
+        {
+            warnings.push(format!(
+                "{error}; until then none is named, and clients choose a certificate for themselves"
+            ));
+            trust.name_no_authorities();
+        }
         Ok(Self {
             policy: policy(&written, fixed.demo.is_some())?,
             store,
             tickets: tickets(&written)?,
-            clients: Trust::load(&written)?.map(Arc::new),
+            clients: clients.map(Arc::new),
             routes: Routes { default, names },
             proxy: config.proxy_protocol.clone(),
             timeouts: timeouts(&written)?,

@@ -22,6 +22,12 @@ impl Folder {
         }
         folder.certificate("p384", &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384"]);
         fs::write(folder.0.join("short"), [1; 31]).unwrap();
+        let read = |file: &str| fs::read_to_string(folder.0.join(file)).unwrap();
+        for (file, issuers) in [("long", 15), ("longer", 40)] {
+            fs::write(folder.0.join(format!("{file}.pem")), read("a.pem") + &read("b.pem").repeat(issuers))
+                .unwrap();
+        }
+        fs::write(folder.0.join("authorities.pem"), read("a.pem").repeat(400)).unwrap();
         fs::write(folder.0.join("empty.pem"), "").unwrap();
         folder
     }
@@ -82,6 +88,7 @@ fn every_error_says_what_and_where() {
             certificate("chain = 'a.pem'\nkey = 'b.key'"),
             "t.toml:5: b.key: the private key does not belong to the certificate in a.pem",
         ),
+        (certificate("chain = 'longer.pem'\nkey = 'a.key'"), "t.toml:4: longer.pem: with "),
         (certificate("chain = 'p384.pem'\nkey = 'p384.key'"), "t.toml:5: p384.key: "),
         (
             certificate("chain = 'a.pem'\nkey = 'a.key'\nnames = ['a b']"),
@@ -140,6 +147,14 @@ fn what_works_passes_and_what_is_doubtful_is_a_warning() {
     assert_eq!(output.status.code(), Some(0));
     let warning = stderr(&output);
     assert!(warning.contains("warning: old.pem: the certificate expires in "), "{warning}");
+    // A chain and a list of authorities that fit alone, but not in one flight.
+    let long = format!("{GOOD}[[certificate]]\nchain = 'long.pem'\nkey = 'a.key'\n");
+    let ask = |file: &str| format!("{long}[client_certificates]\nmode = 'optional'\nca_file = '{file}'\n");
+    for (file, expected) in [("a.pem", false), ("authorities.pem", true)] {
+        let output = folder.run("check", &ask(file));
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert_eq!(stderr(&output).contains("until then none is named"), expected, "{}", stderr(&output));
+    }
 }
 
 #[test]

@@ -3,7 +3,9 @@
 
 use crate::Gets::{Alert, Checked, Closed};
 use crate::{Row, To};
-use harness::raw::{Client, ClientHello, End, KeyShare, alert, content, handshake, message, plain_record};
+use harness::raw::{
+    Client, ClientHello, End, KeyShare, Protector, alert, content, handshake, message, plain_record,
+};
 
 fn established13(client: &mut Client) {
     let share = KeyShare::x25519();
@@ -19,6 +21,21 @@ fn established12(client: &mut Client) {
 fn message13(client: &mut Client, kind: u8, body: &[u8]) {
     established13(client);
     client.send_record(content::HANDSHAKE, &handshake(kind, body));
+}
+
+/// Sends such records without end, by the score: what the server bears in a second it may bear for ever.
+fn flood(client: &mut Client, record: impl Fn(&mut Protector) -> Vec<u8>) {
+    client.send_until_answered(1000, |client| {
+        let keys = client.seal.as_mut().expect("keys");
+        (0..80).flat_map(|_| record(keys)).collect()
+    });
+}
+
+/// A KeyUpdate; the next record is under the next keys.
+fn key_update(keys: &mut Protector, requested: u8) -> Vec<u8> {
+    let record = keys.seal(content::HANDSHAKE, &handshake(message::KEY_UPDATE, &[requested]));
+    keys.update();
+    record
 }
 
 pub(crate) const ROWS: &[Row] = &[
@@ -55,11 +72,41 @@ pub(crate) const ROWS: &[Row] = &[
         act: |client, _| {
             established13(client);
             while client.ticket_pending() {}
-            client.send_until_answered(10_000, |client| {
-                let keys = client.seal.as_mut().expect("keys");
-                let record = keys.seal(content::HANDSHAKE, &handshake(message::KEY_UPDATE, &[0]));
-                keys.update();
-                record
+            flood(client, |keys| key_update(keys, 0));
+        },
+    },
+    Row {
+        sent: "KeyUpdates that ask for answers without end, TLS 1.3",
+        to: To::Default,
+        gets: Checked("answers, then alert `unexpected_message`"),
+        log: "too many",
+        act: |client, _| {
+            established13(client);
+            while client.ticket_pending() {}
+            // An answer is an answer, too: all are sent before any is read.
+            let keys = client.seal.as_mut().expect("keys");
+            let records: Vec<u8> = (0..400).flat_map(|_| key_update(keys, 1)).collect();
+            client.send_raw(&records);
+            for _ in 0..400 {
+                match client.receive_record() {
+                    Ok(_) => client.open.as_mut().expect("keys").update(),
+                    Err(end) => return assert_eq!(end, End::Alert(2, alert::UNEXPECTED_MESSAGE)),
+                }
+            }
+            panic!("400 were answered");
+        },
+    },
+    Row {
+        sent: "a KeyUpdate, an empty record and a byte of data in turn without end, TLS 1.3",
+        to: To::Default,
+        gets: Alert(alert::UNEXPECTED_MESSAGE),
+        log: "too many",
+        act: |client, _| {
+            established13(client);
+            while client.ticket_pending() {}
+            flood(client, |keys| {
+                let data = [&b""[..], b"x"].map(|data| keys.seal(content::APPLICATION_DATA, data));
+                [key_update(keys, 0), data.concat()].concat()
             });
         },
     },
@@ -71,9 +118,7 @@ pub(crate) const ROWS: &[Row] = &[
         act: |client, _| {
             established13(client);
             while client.ticket_pending() {}
-            client.send_until_answered(10_000, |client| {
-                client.seal.as_mut().expect("keys").seal(content::APPLICATION_DATA, &[])
-            });
+            flood(client, |keys| keys.seal(content::APPLICATION_DATA, &[]));
         },
     },
     Row {
@@ -83,9 +128,7 @@ pub(crate) const ROWS: &[Row] = &[
         log: "too many empty records",
         act: |client, _| {
             established12(client);
-            client.send_until_answered(10_000, |client| {
-                client.seal.as_mut().expect("keys").seal(content::APPLICATION_DATA, &[])
-            });
+            flood(client, |keys| keys.seal(content::APPLICATION_DATA, &[]));
         },
     },
     Row {
@@ -95,9 +138,7 @@ pub(crate) const ROWS: &[Row] = &[
         log: "too many",
         act: |client, _| {
             established12(client);
-            client.send_until_answered(10_000, |client| {
-                client.seal.as_mut().expect("keys").seal(content::ALERT, &[1, alert::USER_CANCELED])
-            });
+            flood(client, |keys| keys.seal(content::ALERT, &[1, alert::USER_CANCELED]));
         },
     },
     Row {

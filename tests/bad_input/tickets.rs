@@ -59,6 +59,18 @@ fn early_data(client: &mut Client, address: SocketAddr, records: usize, length: 
     client.finish13(&flight);
 }
 
+/// Goes on with early data in records of this length until the server has had enough.
+fn endless_early_data(client: &mut Client, address: SocketAddr, length: usize) {
+    let ticket = ticket(address);
+    let share = KeyShare::x25519();
+    let mut hello = ClientHello::tls13(&[&share]);
+    hello.add(extension::EARLY_DATA, vec![]);
+    let encoded = offer(&mut hello, &ticket, |_| {});
+    client.send_message(&encoded);
+    client.flight13(&share, &ticket.psk);
+    client.send_until_answered(1000, |_| plain_record(content::APPLICATION_DATA, &vec![0x5a; length]));
+}
+
 pub(crate) const ROWS: &[Row] = &[
     Row {
         sent: "a ticket of random bytes, TLS 1.3: a full handshake",
@@ -192,16 +204,21 @@ pub(crate) const ROWS: &[Row] = &[
         to: To::Default,
         gets: Alert(alert::BAD_RECORD_MAC),
         log: "record failed authentication",
-        act: |client, address| {
-            let ticket = ticket(address);
-            let share = KeyShare::x25519();
-            let mut hello = ClientHello::tls13(&[&share]);
-            hello.add(extension::EARLY_DATA, vec![]);
-            let encoded = offer(&mut hello, &ticket, |_| {});
-            client.send_message(&encoded);
-            client.flight13(&share, &ticket.psk);
-            client.send_until_answered(1000, |_| plain_record(content::APPLICATION_DATA, &[0x5a; 16_000]));
-        },
+        act: |client, address| endless_early_data(client, address, 16_000),
+    },
+    Row {
+        sent: "early data in empty records without end",
+        to: To::Default,
+        gets: Alert(alert::BAD_RECORD_MAC),
+        log: "record failed authentication",
+        act: |client, address| endless_early_data(client, address, 0),
+    },
+    Row {
+        sent: "early data in records of 17 bytes without end",
+        to: To::Default,
+        gets: Alert(alert::BAD_RECORD_MAC),
+        log: "record failed authentication",
+        act: |client, address| endless_early_data(client, address, 17),
     },
     Row {
         sent: "a ticket of random bytes, TLS 1.2: a full handshake",

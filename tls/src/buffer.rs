@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where bytes lie: the storage is the shell's, the positions are the core's.
+//! Where received bytes lie: the storage is the shell's, the positions are the core's.
 
 use crate::error::Error;
 use core::ops::Range;
@@ -136,108 +136,5 @@ impl<'b> Inbound<'b> {
     /// The bytes at `range` of the storage, as [`crate::Opened::Data`] gives it.
     pub fn bytes(&self, range: Range<usize>) -> &[u8] {
         self.storage.get(range).unwrap_or_default()
-    }
-}
-
-/// Bytes to be sent, appended to the shell's storage.
-pub struct Outbound<'b> {
-    storage: &'b mut [u8],
-    len: &'b mut usize,
-}
-
-impl<'b> Outbound<'b> {
-    /// Appends after the first `len` bytes of `storage`.
-    pub fn new(storage: &'b mut [u8], len: &'b mut usize) -> Self {
-        debug_assert!(*len <= storage.len());
-        *len = storage.len().min(*len);
-        Self { storage, len }
-    }
-
-    /// Number of bytes written.
-    pub const fn len(&self) -> usize {
-        *self.len
-    }
-
-    /// Whether nothing is written.
-    pub const fn is_empty(&self) -> bool {
-        *self.len == 0
-    }
-
-    /// What is written.
-    pub fn written(&self) -> &[u8] {
-        &self.storage[..*self.len]
-    }
-
-    /// What is written from position `start`; empty if that is past the end.
-    pub fn tail(&self, start: usize) -> &[u8] {
-        self.written().get(start..).unwrap_or_default()
-    }
-
-    pub(crate) fn tail_mut(&mut self, start: usize) -> &mut [u8] {
-        self.storage[..*self.len].get_mut(start..).unwrap_or_default()
-    }
-
-    pub(crate) fn truncate(&mut self, len: usize) {
-        *self.len = len.min(*self.len);
-    }
-
-    /// Appends bytes.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] if the storage is full, here and in all methods below.
-    pub fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.reserve(bytes.len())?.copy_from_slice(bytes);
-        Ok(())
-    }
-
-    /// Appends `len` bytes of unspecified content, to be written by the caller.
-    pub fn reserve(&mut self, len: usize) -> Result<&mut [u8], Error> {
-        let start = *self.len;
-        let space =
-            self.storage[start..].get_mut(..len).ok_or(Error::Internal("send storage is too small"))?;
-        *self.len = start + len;
-        Ok(space)
-    }
-
-    /// Appends a `uint8`.
-    pub fn u8(&mut self, value: u8) -> Result<(), Error> {
-        self.put(&[value])
-    }
-
-    /// Appends a `uint16`.
-    pub fn u16(&mut self, value: u16) -> Result<(), Error> {
-        self.put(&value.to_be_bytes())
-    }
-
-    /// Appends a `uint32`.
-    pub fn u32(&mut self, value: u32) -> Result<(), Error> {
-        self.put(&value.to_be_bytes())
-    }
-
-    /// Appends what `body` writes, after its length in `N` bytes (1, 2 or 3).
-    pub fn vec<const N: usize>(
-        &mut self,
-        body: impl FnOnce(&mut Self) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        self.put(&[0; N])?;
-        let start = *self.len;
-        body(self)?;
-        let len = (*self.len - start).to_be_bytes();
-        let (high, low) = len.split_at(len.len() - N);
-        if high.iter().any(|&byte| byte != 0) {
-            return Err(Error::Internal("vector is longer than its length field can say"));
-        }
-        self.storage[start - N..start].copy_from_slice(low);
-        Ok(())
-    }
-
-    /// Appends an extension: its type, and what `body` writes after a two-byte length.
-    pub fn extension(
-        &mut self,
-        kind: u16,
-        body: impl FnOnce(&mut Self) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        self.u16(kind)?;
-        self.vec::<2>(body)
     }
 }

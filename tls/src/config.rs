@@ -26,6 +26,9 @@ pub trait KeyLog {
     fn log(&mut self, label: &str, client_random: &[u8; 32], secret: &[u8]);
 }
 
+/// Signature schemes that a [`ClientVerifier`] can name; more are not asked for.
+pub const MAX_SCHEMES: usize = 32;
+
 /// Judges clients' certificates.
 pub trait ClientVerifier {
     /// Encoded DistinguishedNames for the CertificateRequest, each with its two-byte length; may be empty.

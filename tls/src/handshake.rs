@@ -19,20 +19,23 @@
 //! ```
 
 mod client_auth;
+mod flight_size;
 mod hello;
 mod session;
 mod tls12;
 mod tls13;
 
+pub use flight_size::flight_size;
 pub use session::Session;
 
 use crate::alert::{self, Alert};
-use crate::buffer::{Inbound, Outbound};
+use crate::buffer::Inbound;
 use crate::config::{CertificateId, Environment};
 use crate::error::Error;
-use crate::record::{self, HEADER, MAX_PLAINTEXT, Opener, Protection, Received};
+use crate::record::{Draft, MAX_PLAINTEXT, Opener, Outbound, Protection, Received};
 use crate::traffic::{Secrets, Traffic};
 use crate::wire::codes::content_type;
+use crate::wire::message::complete;
 use ttls_crypto::hash::Digest;
 use ttls_crypto::job::{Failed, KeyExchange, Output, SignRequest};
 
@@ -95,21 +98,8 @@ struct Link {
     /// Most plaintext in a record that is sent.
     limit: usize,
     client_random: [u8; 32],
-    /// Where in the send buffer a flight begins that is not sealed yet: it must not leave like that.
-    unsealed: Option<usize>,
-}
-
-impl Link {
-    /// Begins a flight, with room for what `headroom` bytes before the plaintext will hold.
-    fn begin_flight(&mut self, headroom: usize, out: &mut Outbound<'_>) -> Result<(), Error> {
-        self.unsealed = Some(out.len());
-        out.reserve(headroom).map(|_| ())
-    }
-
-    /// Where the flight begins that is about to be sealed.
-    fn end_flight(&mut self) -> Result<usize, Error> {
-        self.unsealed.take().ok_or(Error::Internal("no flight was begun"))
-    }
+    /// What lies in the send storage unsealed while a job is under way.
+    draft: Draft,
 }
 
 #[allow(clippy::large_enum_variant)] // lives in a connection's slot
@@ -163,6 +153,16 @@ struct Context<'x, 'e, 'o> {
 }
 
 impl Context<'_, '_, '_> {
+    /// Begins a flight under the keys of the moment.
+    fn begin_flight(&mut self) -> Result<(), Error> {
+        self.out.begin(self.link.sealer.as_ref())
+    }
+
+    /// Seals the flight, under the keys it was begun with.
+    fn end_flight(&mut self) -> Result<(), Error> {
+        self.out.seal(content_type::HANDSHAKE, self.link.limit, self.link.sealer.as_mut())
+    }
+
     /// Has the shell compute `job`; the state that is entered waits for it.
     fn ask(&mut self, job: Job) {
         *self.job = Some(job);
@@ -193,18 +193,6 @@ impl<'m> Message<'m> {
     }
 }
 
-impl Pause {
-    fn into_step(self, job: Option<Job>) -> Step {
-        match self {
-            Self::Receive => Step::Receive,
-            Self::Enlarge { needed } => Step::Enlarge { needed },
-            // Without a new job, one is under way.
-            Self::Job => job.map_or(Step::Receive, Step::Work),
-            Self::Established => Step::Established,
-        }
-    }
-}
-
 impl Default for Handshake {
     fn default() -> Self {
         Self::new()
@@ -220,7 +208,7 @@ impl Handshake {
                 sealer: None,
                 limit: MAX_PLAINTEXT,
                 client_random: [0; 32],
-                unsealed: None,
+                draft: Draft::NONE,
             },
             state: State::ClientHello(hello::ExpectClientHello::new()),
             warnings: 0,
@@ -235,10 +223,8 @@ impl Handshake {
         out: &mut Outbound<'_>,
     ) -> Step {
         let mut job = None;
-        match self.advance(env, inbound, out, &mut job) {
-            Ok(pause) => pause.into_step(job),
-            Err(error) => self.fail(error, out),
-        }
+        let pause = self.advance(env, inbound, out, &mut job);
+        self.step(pause, job, out)
     }
 
     /// Goes on with the result of a job.
@@ -254,9 +240,23 @@ impl Handshake {
             Ok(()) => self.advance(env, inbound, out, &mut job),
             Err(error) => Err(error),
         };
-        match pause {
-            Ok(pause) => pause.into_step(job),
-            Err(error) => self.fail(error, out),
+        self.step(pause, job, out)
+    }
+
+    /// What the shell does next. Only while a job is under way may messages lie unsealed behind what it sends.
+    fn step(&mut self, pause: Result<Pause, Error>, job: Option<Job>, out: &mut Outbound<'_>) -> Step {
+        match (pause, job) {
+            (Ok(Pause::Job), Some(job)) => {
+                self.link.draft = out.suspend();
+                Step::Work(job)
+            }
+            // Without a new job, one is under way.
+            (Ok(Pause::Job), None) => Step::Receive,
+            (Ok(_), _) if out.is_drafting() => self.fail(Error::Internal("a flight was not sealed"), out),
+            (Ok(Pause::Receive), _) => Step::Receive,
+            (Ok(Pause::Enlarge { needed }), _) => Step::Enlarge { needed },
+            (Ok(Pause::Established), _) => Step::Established,
+            (Err(error), _) => self.fail(error, out),
         }
     }
 
@@ -267,6 +267,7 @@ impl Handshake {
         out: &mut Outbound<'_>,
         job: &mut Option<Job>,
     ) -> Result<(), Error> {
+        out.restore(core::mem::take(&mut self.link.draft))?;
         let output = done.as_ref().map_err(|failed| match failed {
             Failed::BadPeerShare => Error::Illegal("the client's key share is not valid in its group"),
             Failed::Unsupported => Error::Internal("the job does not fit its key"),
@@ -314,7 +315,7 @@ impl Handshake {
                 _ if self.waits_for_job() => return Ok(Pause::Job),
                 _ => {}
             }
-            if let Some(total) = complete_message(inbound.message(), env.policy.max_message)? {
+            if let Some(total) = complete(inbound.message(), env.policy.max_message)? {
                 let mut cx = Context { env, link: &mut self.link, out, job };
                 let joined = inbound.message();
                 let raw = &joined[..total];
@@ -399,11 +400,10 @@ impl Handshake {
     /// Ends a handshake that took too long, or for which there is no room: `out` gets the alert to send.
     pub fn abort(&mut self, alert: Alert, out: &mut Outbound<'_>) {
         self.state = State::Over;
-        if let Some(start) = self.link.unsealed.take() {
-            out.truncate(start);
-        }
+        self.link.draft = Draft::NONE;
+        out.discard();
         // Without room for the alert the connection just closes.
-        let _ = write_alert(alert::FATAL, alert, self.link.sealer.as_mut(), out);
+        let _ = out.alert(alert::FATAL, alert, self.link.sealer.as_mut());
     }
 }
 
@@ -430,31 +430,4 @@ fn check_finished(body: &[u8], proof: &Digest) -> Result<(), Error> {
         return Err(Error::Malformed("Finished"));
     }
     if proof.matches(body) { Ok(()) } else { Err(Error::BadProof("the client's Finished")) }
-}
-
-/// The length, header included, of the message that `joined` begins with, once it is complete.
-pub(crate) fn complete_message(joined: &[u8], max: usize) -> Result<Option<usize>, Error> {
-    let Some(&[_, a, b, c]) = joined.first_chunk::<4>() else { return Ok(None) };
-    let len = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-    if len > max {
-        return Err(Error::Malformed("handshake message: longer than the limit"));
-    }
-    Ok((joined.len() >= 4 + len).then_some(4 + len))
-}
-
-/// Writes an alert record.
-pub(crate) fn write_alert(
-    level: u8,
-    alert: Alert,
-    sealer: Option<&mut Protection>,
-    out: &mut Outbound<'_>,
-) -> Result<(), Error> {
-    let start = out.len();
-    let headroom = sealer.as_ref().map_or(HEADER, |sealer| sealer.headroom());
-    out.reserve(headroom)?;
-    out.put(&[level, alert.0])?;
-    match sealer {
-        None => record::seal_plain(content_type::ALERT, start, MAX_PLAINTEXT, out),
-        Some(sealer) => record::seal_protected(content_type::ALERT, start, MAX_PLAINTEXT, sealer, out),
-    }
 }

@@ -4,8 +4,6 @@
 use crate::error::Error;
 use crate::wire::codes::message;
 
-/// KeyUpdates, warnings and the like without application data in between before the peer is taken for flooding.
-pub const MAX_IDLE_MESSAGES: u8 = 32;
 /// Records under one key before it is renewed: below the 2^24.5 of RFC 8446 §5.5 for AES-GCM.
 pub const MAX_RECORDS: u64 = 1 << 24;
 

@@ -72,6 +72,7 @@
 
 pub mod admission;
 pub mod alert;
+pub mod allowance;
 pub mod buffer;
 pub mod config;
 pub mod error;
@@ -88,8 +89,9 @@ pub mod traffic;
 mod transcript;
 pub mod wire;
 
-pub use buffer::{Inbound, Outbound, Window};
+pub use buffer::{Inbound, Window};
 pub use config::{Credential, Credentials, Environment, Policy};
 pub use error::Error;
 pub use handshake::{Established, Handshake, Job, Session, Step};
+pub use record::Outbound;
 pub use traffic::{Opened, Traffic};

@@ -11,11 +11,10 @@
 //! of the subtrees that cover the future: at most one of each height. Any epoch is a few dozen HMACs away from
 //! the secret, and the next one about two from the last.
 
-use crate::buffer::Outbound;
 use crate::config::ServerName;
 use crate::error::Error;
 use crate::suite::{Suite, Version};
-use crate::wire::Reader;
+use crate::wire::{Reader, Writer};
 use ttls_crypto::aead::{self, NONCE, TAG};
 use ttls_crypto::hash::{Algorithm, Digest, Hmac};
 use ttls_crypto::secret::Secret;
@@ -124,7 +123,7 @@ impl TicketKeys {
         age_add: u32,
         server_name: Option<&ServerName>,
         nonce: [u8; NONCE],
-        out: &mut Outbound<'_>,
+        out: &mut Writer<'_>,
     ) -> Result<(), Error> {
         let key = match &self.ratchets[0] {
             Some(ratchet) => &ratchet.keys[1],
@@ -315,14 +314,16 @@ mod tests {
     const NOW: u64 = 1_800_000_000_000;
 
     fn ticket(keys: &TicketKeys, now: u64, name: Option<&ServerName>) -> ([u8; MAX_TICKET], usize) {
-        let (mut storage, mut len) = ([0; MAX_TICKET], 0);
+        let mut storage = [0; MAX_TICKET];
+        let mut out = Writer::new(&mut storage);
         let state = TicketState {
             version: Version::Tls13,
             suite: Suite::Aes128GcmSha256,
             issued: now,
             secret: Digest::new(&[9; 32]).unwrap(),
         };
-        keys.seal(&state, 5, name, [1; 12], &mut Outbound::new(&mut storage, &mut len)).unwrap();
+        keys.seal(&state, 5, name, [1; 12], &mut out).unwrap();
+        let len = out.len();
         (storage, len)
     }
 

@@ -2,15 +2,15 @@
 //! The record layer of an established connection.
 
 use crate::alert::{self, Alert};
-use crate::buffer::{Inbound, Outbound};
+use crate::allowance::{Allowance, Cost};
+use crate::buffer::Inbound;
 use crate::error::Error;
-use crate::handshake::{complete_message, write_alert};
 use crate::key_schedule;
-use crate::key_update::{self, MAX_IDLE_MESSAGES, MAX_RECORDS};
-use crate::record::{self, DirectionKeys, Opener, Protection, Received};
+use crate::key_update::{self, MAX_RECORDS};
+use crate::record::{self, DirectionKeys, Opener, Outbound, Protection, Received};
 use crate::suite::{Suite, Version};
-use crate::transcript::write_message;
 use crate::wire::codes::{content_type, message};
+use crate::wire::message::complete;
 use core::ops::Range;
 use ttls_crypto::hash::Digest;
 
@@ -44,7 +44,8 @@ pub struct Traffic {
     limit: usize,
     /// TLS 1.3 only.
     secrets: Option<Secrets>,
-    idle_messages: u8,
+    /// For what carries no data.
+    allowance: Allowance,
 }
 
 impl Traffic {
@@ -55,14 +56,20 @@ impl Traffic {
         limit: usize,
         secrets: Option<Secrets>,
     ) -> Self {
-        Self { opener, sealer, suite, limit, secrets, idle_messages: 0 }
+        Self { opener, sealer, suite, limit, secrets, allowance: Allowance::new() }
     }
 
-    /// Opens the next record of `inbound` in place.
+    /// Opens the next record of `inbound` in place. `now` is in milliseconds of a clock that does not step back: it
+    /// bounds how often the client may send what carries no data ([`crate::allowance`]).
     ///
     /// # Errors
     /// The connection is lost; [`Traffic::alert`] tells the peer.
-    pub fn open(&mut self, inbound: &mut Inbound<'_>, out: &mut Outbound<'_>) -> Result<Opened, Error> {
+    pub fn open(
+        &mut self,
+        inbound: &mut Inbound<'_>,
+        out: &mut Outbound<'_>,
+        now: u64,
+    ) -> Result<Opened, Error> {
         let (kind, payload) = match self.opener.next(inbound)? {
             Received::Incomplete { needed } => return Ok(Opened::Incomplete { needed }),
             Received::Record(kind, payload) => (kind, payload),
@@ -72,47 +79,54 @@ impl Traffic {
         }
         match kind {
             content_type::APPLICATION_DATA => {
-                self.idle_messages = 0;
+                match payload.len() {
+                    0 => self.allowance.take(Cost::EmptyRecord, now)?,
+                    len => self.allowance.moved(len),
+                }
                 Ok(Opened::Data(payload))
             }
-            content_type::ALERT => self.alert_received(inbound.bytes(payload)),
+            content_type::ALERT => self.alert_received(inbound.bytes(payload), now),
             content_type::HANDSHAKE => {
                 inbound.join(payload);
-                self.handshake_message(inbound, out)?;
+                self.handshake_message(inbound, out, now)?;
                 Ok(Opened::Handled)
             }
             _ => Err(Error::Unexpected("application data")),
         }
     }
 
-    fn alert_received(&mut self, payload: &[u8]) -> Result<Opened, Error> {
+    fn alert_received(&mut self, payload: &[u8], now: u64) -> Result<Opened, Error> {
         let &[level, code] = payload else { return Err(Error::Malformed("alert")) };
         match Alert(code) {
             Alert::CLOSE_NOTIFY => Ok(Opened::CloseNotify),
-            Alert::USER_CANCELED => self.idle_message(),
-            _ if level == alert::WARNING && self.secrets.is_none() => self.idle_message(),
-            alert => Err(Error::PeerAlert(alert)),
+            alert if alert != Alert::USER_CANCELED && (level != alert::WARNING || self.secrets.is_some()) => {
+                Err(Error::PeerAlert(alert))
+            }
+            _ => {
+                self.allowance.take(Cost::Warning, now)?;
+                Ok(Opened::Handled)
+            }
         }
-    }
-
-    fn idle_message(&mut self) -> Result<Opened, Error> {
-        self.idle_messages += 1;
-        if self.idle_messages > MAX_IDLE_MESSAGES {
-            return Err(Error::Flood("messages without application data"));
-        }
-        Ok(Opened::Handled)
     }
 
     /// After the handshake a client may send KeyUpdate; a TLS 1.2 client may ask for a renegotiation,
     /// which is declined with a warning (RFC 5246 §7.2.2).
-    fn handshake_message(&mut self, inbound: &mut Inbound<'_>, out: &mut Outbound<'_>) -> Result<(), Error> {
+    fn handshake_message(
+        &mut self,
+        inbound: &mut Inbound<'_>,
+        out: &mut Outbound<'_>,
+        now: u64,
+    ) -> Result<(), Error> {
         let joined = inbound.message();
         if self.secrets.is_none() {
-            return self.decline_renegotiation(inbound, out);
+            return self.decline_renegotiation(inbound, out, now);
         }
-        let Some(requested) = key_update::read(joined)? else { return Ok(()) };
+        let Some(requested) = key_update::read(joined)? else {
+            return self.allowance.take(Cost::Fragment, now);
+        };
         inbound.consume_message(joined.len());
-        self.idle_message()?;
+        let cost = if requested { Cost::AnsweredKeyUpdate } else { Cost::KeyUpdate };
+        self.allowance.take(cost, now)?;
         self.receive_key_update(requested, out)
     }
 
@@ -120,15 +134,18 @@ impl Traffic {
         &mut self,
         inbound: &mut Inbound<'_>,
         out: &mut Outbound<'_>,
+        now: u64,
     ) -> Result<(), Error> {
         let joined = inbound.message();
         if joined.first() != Some(&message::CLIENT_HELLO) {
             return Err(Error::Unexpected("application data"));
         }
-        let Some(total) = complete_message(joined, record::MAX_PLAINTEXT)? else { return Ok(()) };
+        let Some(total) = complete(joined, record::MAX_PLAINTEXT)? else {
+            return self.allowance.take(Cost::Fragment, now);
+        };
         inbound.consume_message(total);
-        self.idle_message()?;
-        write_alert(alert::WARNING, Alert::NO_RENEGOTIATION, Some(&mut self.sealer), out)
+        self.allowance.take(Cost::Renegotiation, now)?;
+        out.alert(alert::WARNING, Alert::NO_RENEGOTIATION, Some(&mut self.sealer))
     }
 
     fn receive_key_update(&mut self, requested: bool, out: &mut Outbound<'_>) -> Result<(), Error> {
@@ -144,10 +161,10 @@ impl Traffic {
     /// [`Error::Internal`] if `out` is full.
     pub fn update_keys(&mut self, out: &mut Outbound<'_>) -> Result<(), Error> {
         let Some(secrets) = &mut self.secrets else { return Ok(()) };
-        let start = out.len();
-        out.reserve(self.sealer.headroom())?;
-        write_message(message::KEY_UPDATE, out, |out| out.u8(0))?;
-        record::seal_protected(content_type::HANDSHAKE, start, self.limit, &mut self.sealer, out)?;
+        out.begin(Some(&self.sealer))?;
+        let put = out.draft().message(message::KEY_UPDATE, |out| out.u8(0));
+        put.inspect_err(|_| out.discard())?;
+        out.seal(content_type::HANDSHAKE, self.limit, Some(&mut self.sealer))?;
         secrets.server = key_schedule::next_traffic_secret(self.suite, &secrets.server)?;
         self.sealer = key_schedule::protection(self.suite, &secrets.server)?;
         Ok(())
@@ -182,6 +199,7 @@ impl Traffic {
         if len > self.limit {
             return Err(Error::Internal("record is over the client's limit"));
         }
+        self.allowance.moved(len);
         self.sealer.seal(content_type::APPLICATION_DATA, record, len)
     }
 
@@ -190,7 +208,7 @@ impl Traffic {
     /// # Errors
     /// [`Error::Internal`] if `out` is full.
     pub fn close_notify(&mut self, out: &mut Outbound<'_>) -> Result<(), Error> {
-        write_alert(alert::WARNING, Alert::CLOSE_NOTIFY, Some(&mut self.sealer), out)
+        out.alert(alert::WARNING, Alert::CLOSE_NOTIFY, Some(&mut self.sealer))
     }
 
     /// Writes the fatal alert for `error`, if one is due.
@@ -199,7 +217,7 @@ impl Traffic {
     /// [`Error::Internal`] if `out` is full.
     pub fn alert(&mut self, error: Error, out: &mut Outbound<'_>) -> Result<(), Error> {
         match error.alert() {
-            Some(alert) => write_alert(alert::FATAL, alert, Some(&mut self.sealer), out),
+            Some(alert) => out.alert(alert::FATAL, alert, Some(&mut self.sealer)),
             None => Ok(()),
         }
     }

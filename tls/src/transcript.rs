@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The hash of all handshake messages (RFC 8446 §4.4.1, RFC 5246 §7.4.9).
 
-use crate::buffer::Outbound;
 use crate::error::Error;
+use crate::wire::Writer;
 use crate::wire::codes::message;
 use ttls_crypto::hash::{Algorithm, Digest, Hash};
 
@@ -41,22 +41,12 @@ impl Transcript {
     pub(crate) fn write(
         &mut self,
         kind: u8,
-        out: &mut Outbound<'_>,
-        body: impl FnOnce(&mut Outbound<'_>) -> Result<(), Error>,
+        out: &mut Writer<'_>,
+        body: impl FnOnce(&mut Writer<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let start = out.len();
-        write_message(kind, out, body)?;
+        out.message(kind, body)?;
         self.add(out.tail(start));
         Ok(())
     }
-}
-
-/// Writes a handshake message: type, length, body (RFC 8446 §4).
-pub(crate) fn write_message(
-    kind: u8,
-    out: &mut Outbound<'_>,
-    body: impl FnOnce(&mut Outbound<'_>) -> Result<(), Error>,
-) -> Result<(), Error> {
-    out.u8(kind)?;
-    out.vec::<3>(body)
 }

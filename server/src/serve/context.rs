@@ -10,6 +10,7 @@ use super::random::Buffered;
 use super::relay::Relay;
 use super::slab::Key;
 use super::sources::Sources;
+use crate::certificates::MAX_FLIGHT;
 use crate::client_auth::Verifier;
 use crate::keylog::KeyLogFile;
 use crate::settings::Settings;
@@ -27,6 +28,8 @@ use ttls::config::{ClientVerifier, KeyLog};
 
 /// Bytes of a record buffer: the longest record of TLS 1.2 (2^14 + 2048 + 5), rounded up.
 pub const BUFFER: usize = 18 * 1024 + 512;
+
+const _: () = assert!(MAX_FLIGHT <= BUFFER);
 
 /// Storage for a record, a flight, or several small records.
 pub struct RecordBuffer(pub [u8; BUFFER]);

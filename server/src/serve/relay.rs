@@ -273,7 +273,7 @@ impl Relay {
         let mut answer = [0; ROOM_FOR_ANSWERS];
         let mut len = 0;
         let mut inbound = Inbound::new(&mut buffer.0, &mut self.up.window);
-        let opened = self.traffic.open(&mut inbound, &mut Outbound::new(&mut answer, &mut len));
+        let opened = self.traffic.open(&mut inbound, &mut Outbound::new(&mut answer, &mut len), cx.clock);
         if len > 0 {
             self.append(cx, &answer[..len])?;
         }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The server's certificates, encoded once, at configuration.
 
-use crate::buffer::Outbound;
 use crate::error::Error;
 use crate::suite::KeyKind;
-use crate::wire::Reader;
 use crate::wire::codes::extension;
+use crate::wire::{Reader, Writer};
 
 /// A certificate with its key, in the shell's numbering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,13 +61,12 @@ impl<'a> Chain<'a> {
         certificates: impl IntoIterator<Item = &'c [u8]>,
         out: &'a mut [u8],
     ) -> Result<Self, Error> {
-        let mut len = 0;
-        let mut writer = Outbound::new(out, &mut len);
+        let mut writer = Writer::new(out);
         for certificate in certificates {
             writer.vec::<3>(|w| w.put(certificate))?;
             writer.u16(0)?;
         }
-        Ok(Self(&out[..len]))
+        Ok(Self(writer.into_written()))
     }
 
     /// Takes encoded entries over.
@@ -102,7 +100,7 @@ impl<'a> Chain<'a> {
     }
 
     /// Writes the certificate_list of TLS 1.3, with the staple in the leaf's entry.
-    pub(crate) fn write_tls13(self, ocsp: Option<&[u8]>, out: &mut Outbound<'_>) -> Result<(), Error> {
+    pub(crate) fn write_tls13(self, ocsp: Option<&[u8]>, out: &mut Writer<'_>) -> Result<(), Error> {
         out.vec::<3>(|out| {
             let Some(staple) = ocsp else { return out.put(self.0) };
             let mut r = Reader::new(self.0, "certificate list");
@@ -115,7 +113,7 @@ impl<'a> Chain<'a> {
     }
 
     /// Writes the certificate_list of TLS 1.2 (RFC 5246 §7.4.2), which has no extensions.
-    pub(crate) fn write_tls12(self, out: &mut Outbound<'_>) -> Result<(), Error> {
+    pub(crate) fn write_tls12(self, out: &mut Writer<'_>) -> Result<(), Error> {
         out.vec::<3>(|out| {
             self.certificates().try_for_each(|certificate| out.vec::<3>(|out| out.put(certificate)))
         })
@@ -123,7 +121,7 @@ impl<'a> Chain<'a> {
 }
 
 /// CertificateStatus (RFC 6066 §8): type ocsp, then the response.
-pub(crate) fn write_status(staple: &[u8], out: &mut Outbound<'_>) -> Result<(), Error> {
+pub(crate) fn write_status(staple: &[u8], out: &mut Writer<'_>) -> Result<(), Error> {
     out.u8(1)?;
     out.vec::<3>(|out| out.put(staple))
 }

@@ -2,7 +2,7 @@
 //! Client certificates, as far as both versions treat them alike.
 
 use super::Context;
-use crate::config::{Chain, ClientCertificate, ClientVerifier, Environment};
+use crate::config::{Chain, ClientCertificate, ClientVerifier, Environment, MAX_SCHEMES};
 use crate::error::Error;
 use crate::wire::Reader;
 use ttls_crypto::hash::Algorithm;
@@ -35,7 +35,8 @@ pub(super) fn schemes<'a>(
     allowed: impl Fn(u16) -> bool + 'a,
 ) -> impl Iterator<Item = u16> + 'a {
     let offered = env.clients.as_ref().map(|clients| clients.schemes()).unwrap_or_default();
-    offered.iter().copied().filter(move |&scheme| scheme_hash(scheme).is_some() && allowed(scheme))
+    let offered = offered.iter().copied().take(MAX_SCHEMES);
+    offered.filter(move |&scheme| scheme_hash(scheme).is_some() && allowed(scheme))
 }
 
 /// Judges the client's certificates. Returns whether there are any, so that a CertificateVerify must follow.

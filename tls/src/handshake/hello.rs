@@ -183,6 +183,9 @@ pub(super) fn signer(
     Some(Signer { certificate, scheme })
 }
 
+/// The smallest record_size_limit a client may send (RFC 8449 §4).
+pub(super) const MIN_RECORD_SIZE_LIMIT: u16 = 64;
+
 /// How record sizes are limited, and which extension says so.
 #[derive(Clone, Copy)]
 pub(super) enum RecordLimit {
@@ -201,7 +204,7 @@ pub(super) fn limit_records(
     version: Version,
 ) -> Result<RecordLimit, Error> {
     if let Some(limit) = hello.record_size_limit {
-        if limit < 64 {
+        if limit < MIN_RECORD_SIZE_LIMIT {
             return Err(Error::Illegal("record_size_limit is below 64"));
         }
         // In TLS 1.3 the limit counts the content type.

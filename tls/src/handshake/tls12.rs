@@ -5,16 +5,14 @@ use super::client_auth;
 use super::hello::{self, Offer, RecordLimit, Signer};
 use super::session::Session;
 use super::{Agreed, Context, Job, Link, Message, State, check_finished};
-use crate::buffer::Outbound;
 use crate::config::{Chain, ServerName};
 use crate::error::Error;
 use crate::prf::{self, MASTER, WriteKeys};
-use crate::record;
 use crate::suite::{Group, KeyKind, Suite, Version, group_code, scheme_code};
 use crate::ticket::TicketState;
 use crate::transcript::Transcript;
-use crate::wire::codes::{self, content_type, extension, message};
-use crate::wire::{Reader, U16List};
+use crate::wire::codes::{self, extension, message};
+use crate::wire::{Reader, U16List, Writer};
 use ttls_crypto::hash::{Algorithm, Digest, Hash};
 use ttls_crypto::job::{KeyExchange, PeerShare, Share, SharedSecret, SignRequest, Signature};
 use ttls_crypto::secret::Secret;
@@ -166,7 +164,7 @@ fn accept_ticket(cx: &Context<'_, '_, '_>, offer: &Offer<'_>) -> Option<TicketSt
 
 impl Hello {
     /// ServerHello (RFC 5246 §7.4.1.3).
-    fn write(&mut self, session_id: &[u8], staple: bool, out: &mut Outbound<'_>) -> Result<(), Error> {
+    fn write(&mut self, session_id: &[u8], staple: bool, out: &mut Writer<'_>) -> Result<(), Error> {
         let Self { session, transcript, server_random, .. } = self;
         let suite = session.suite;
         transcript.write(message::SERVER_HELLO, out, |out| {
@@ -228,8 +226,8 @@ fn resume(
         secret.as_bytes().first_chunk::<MASTER>().ok_or(Error::Internal("ticket without a master secret"))?,
     );
     hello.transcript.add(offer.raw);
-    cx.link.begin_flight(record::HEADER, cx.out)?;
-    hello.write(offer.hello.session_id, false, cx.out)?;
+    cx.begin_flight()?;
+    hello.write(offer.hello.session_id, false, cx.out.draft())?;
     let random = cx.link.client_random;
     cx.env.log_secret("CLIENT_RANDOM", &random, master.expose());
     let (client, server) = prf::write_keys(hello.session.suite, &master, &random, &hello.server_random)?;
@@ -256,15 +254,16 @@ impl AwaitGeneration {
         share: &Share,
         private: Secret<32>,
     ) -> Result<State, Error> {
+        cx.begin_flight()?;
         let credential = cx.env.credential(self.signer.certificate)?;
         let staple = credential.ocsp.filter(|_| self.ocsp);
-        cx.link.begin_flight(record::HEADER, cx.out)?;
-        self.hello.write(&[], staple.is_some(), cx.out)?;
+        self.hello.write(&[], staple.is_some(), cx.out.draft())?;
         let transcript = &mut self.hello.transcript;
-        transcript.write(message::CERTIFICATE, cx.out, |out| credential.chain.write_tls12(out))?;
+        transcript.write(message::CERTIFICATE, cx.out.draft(), |out| credential.chain.write_tls12(out))?;
         if let Some(staple) = staple {
-            transcript
-                .write(message::CERTIFICATE_STATUS, cx.out, |out| crate::config::write_status(staple, out))?;
+            transcript.write(message::CERTIFICATE_STATUS, cx.out.draft(), |out| {
+                crate::config::write_status(staple, out)
+            })?;
         }
         let params = Params::new(self.group, share)?;
         let mut content = Hash::new(self.signer.scheme.hash());
@@ -289,10 +288,11 @@ struct Params {
 impl Params {
     fn new(group: Group, share: &Share) -> Result<Self, Error> {
         let mut params = Self { bytes: [0; 4 + 65], len: 0 };
-        let mut out = Outbound::new(&mut params.bytes, &mut params.len);
+        let mut out = Writer::new(&mut params.bytes);
         out.u8(NAMED_CURVE)?;
         out.u16(group_code(group))?;
         out.vec::<1>(|out| out.put(share.as_bytes()))?;
+        params.len = out.len();
         Ok(params)
     }
 
@@ -312,7 +312,7 @@ impl AwaitSignature {
     /// Writes ServerKeyExchange, [CertificateRequest] and ServerHelloDone.
     pub(super) fn resume(self, cx: &mut Context<'_, '_, '_>, signature: &Signature) -> Result<State, Error> {
         let AwaitGeneration { mut hello, group, signer, .. } = self.generation;
-        hello.transcript.write(message::SERVER_KEY_EXCHANGE, cx.out, |out| {
+        hello.transcript.write(message::SERVER_KEY_EXCHANGE, cx.out.draft(), |out| {
             out.put(self.params.as_bytes())?;
             out.u16(scheme_code(signer.scheme))?;
             out.vec::<2>(|out| out.put(signature.as_bytes()))
@@ -321,9 +321,8 @@ impl AwaitSignature {
         if asked {
             write_certificate_request(cx, &mut hello)?;
         }
-        hello.transcript.write(message::SERVER_HELLO_DONE, cx.out, |_| Ok(()))?;
-        let start = cx.link.end_flight()?;
-        record::seal_plain(content_type::HANDSHAKE, start, cx.link.limit, cx.out)?;
+        hello.transcript.write(message::SERVER_HELLO_DONE, cx.out.draft(), |_| Ok(()))?;
+        cx.end_flight()?;
         let state = ExpectClientKeyExchange { hello, group, private: self.private, prove: false };
         let state = match asked {
             true => State::Tls12Certificate(ExpectCertificate(state)),
@@ -344,7 +343,7 @@ fn write_certificate_request(cx: &mut Context<'_, '_, '_>, hello: &mut Hello) ->
     const TYPES: [u8; 2] = [1, 64];
     let env = &*cx.env;
     let allowed = provable(hello.session.suite.hash());
-    hello.transcript.write(message::CERTIFICATE_REQUEST, cx.out, |out| {
+    hello.transcript.write(message::CERTIFICATE_REQUEST, cx.out.draft(), |out| {
         out.vec::<1>(|out| out.put(&TYPES))?;
         out.vec::<2>(|out| client_auth::schemes(env, allowed).try_for_each(|s| out.u16(s)))?;
         let names = env.clients.as_ref().map(|clients| clients.authorities()).unwrap_or_default();
@@ -367,15 +366,14 @@ impl ExpectCertificate {
         let iterator = core::iter::from_fn(|| {
             (!certificates.is_empty()).then(|| certificates.vec24().map(|certificate| certificate.rest()))
         });
-        let mut len = 0;
-        let mut out = Outbound::new(&mut entries, &mut len);
+        let mut out = Writer::new(&mut entries);
         for certificate in iterator {
             let certificate = certificate?;
             out.vec::<3>(|out| out.put(certificate))
                 .and_then(|()| out.u16(0))
                 .map_err(|_| Error::ClientCertificate(crate::error::CertificateError::NotAcceptable))?;
         }
-        self.0.prove = client_auth::verify_chain(cx, Chain::new(&entries[..len])?).map_err(|e| match e {
+        self.0.prove = client_auth::verify_chain(cx, Chain::new(out.written())?).map_err(|e| match e {
             // certificate_required is an alert of TLS 1.3 only (RFC 5246 §7.4.6).
             Error::CertificateRequired => Error::Refused("client sent no certificate, but one is required"),
             other => other,
@@ -468,31 +466,29 @@ struct Closing {
 }
 
 impl Closing {
-    /// Writes [NewSessionTicket], change_cipher_spec and Finished, in the flight that is begun and may hold a
-    /// message already. From here on `server` seals.
+    /// Writes [NewSessionTicket], change_cipher_spec and Finished, after the ServerHello of an abbreviated handshake.
+    /// From here on `server` seals.
     fn write_finished(mut self, cx: &mut Context<'_, '_, '_>, server: WriteKeys) -> Result<Self, Error> {
         if self.ticket {
+            if !cx.out.is_drafting() {
+                cx.begin_flight()?;
+            }
             self.write_ticket(cx)?;
         }
-        let start = cx.link.end_flight()?;
-        if cx.out.len() > start + record::HEADER {
-            record::seal_plain(content_type::HANDSHAKE, start, cx.link.limit, cx.out)?;
-        } else {
-            cx.out.truncate(start);
+        if cx.out.is_drafting() {
+            cx.end_flight()?;
         }
-        record::change_cipher_spec(cx.out)?;
+        cx.out.change_cipher_spec()?;
         let proof = prf::verify_data(
             self.session.suite.hash(),
             &self.master,
             "server finished",
             &self.transcript.hash(),
         )?;
-        let server = server.into_protection();
-        cx.link.begin_flight(server.headroom(), cx.out)?;
-        self.transcript.write(message::FINISHED, cx.out, |out| out.put(proof.as_bytes()))?;
-        let start = cx.link.end_flight()?;
-        let sealer = cx.link.sealer.insert(server);
-        record::seal_protected(content_type::HANDSHAKE, start, cx.link.limit, sealer, cx.out)?;
+        cx.link.sealer = Some(server.into_protection());
+        cx.begin_flight()?;
+        self.transcript.write(message::FINISHED, cx.out.draft(), |out| out.put(proof.as_bytes()))?;
+        cx.end_flight()?;
         Ok(self)
     }
 
@@ -508,7 +504,7 @@ impl Closing {
         let nonce = cx.env.random();
         let lifetime = cx.env.policy.ticket_lifetime;
         let name: Option<&ServerName> = self.session.server_name.as_ref();
-        self.transcript.write(message::NEW_SESSION_TICKET, cx.out, |out| {
+        self.transcript.write(message::NEW_SESSION_TICKET, cx.out.draft(), |out| {
             out.u32(lifetime)?;
             out.vec::<2>(|out| keys.seal(&state, 0, name, nonce, out))
         })
@@ -546,7 +542,6 @@ impl ExpectFinished {
         check_finished(body, &proof)?;
         closing.transcript.add(m.raw);
         if let Some(server) = server {
-            cx.link.begin_flight(record::HEADER, cx.out)?;
             closing = closing.write_finished(cx, server)?;
         }
         let agreed = Agreed { session: closing.session, secrets: None };

@@ -5,7 +5,6 @@ use super::client_auth;
 use super::hello::{self, ExpectClientHello, Offer, RecordLimit, Signer};
 use super::session::Session;
 use super::{Agreed, Context, Job, Message, State, check_finished};
-use crate::buffer::Outbound;
 use crate::config::{Chain, Environment};
 use crate::error::Error;
 use crate::key_schedule::{self, EarlySecret, FinishedKey, HandshakeSecret, MasterSecret};
@@ -14,15 +13,11 @@ use crate::suite::{Group, KeyKind, Suite, Version, group_code, scheme_code};
 use crate::ticket::TicketState;
 use crate::traffic::Secrets;
 use crate::transcript::Transcript;
-use crate::transcript::write_message;
 use crate::wire::codes::{self, content_type, extension, message};
-use crate::wire::{ClientHello, Reader};
+use crate::wire::{ClientHello, Reader, Writer};
 use ttls_crypto::hash::{Algorithm, Digest, Hash};
 use ttls_crypto::job::{KeyExchange, PeerShare, Share, SharedSecret, SignRequest, Signature};
 
-/// Refused early data that is skipped, in bytes of records (RFC 8446 §4.2.10). No ticket of this server
-/// allows any; this covers a client that comes with another server's.
-const MAX_SKIPPED: usize = 2 * record::MAX_PLAINTEXT;
 /// PSK identities that are tried before a full handshake is made.
 const MAX_IDENTITIES: usize = 2;
 /// Length of a ticket_nonce: the index of the ticket.
@@ -89,7 +84,10 @@ pub(super) fn start(
     }
     cx.link.opener.set_tls13();
     // Early data that follows a second ClientHello is already refused by `check`.
-    cx.link.opener.skip = if hello.early_data { MAX_SKIPPED } else { 0 };
+    match hello.early_data {
+        true => cx.link.opener.skip_early_data(),
+        false => cx.link.opener.skip_nothing(),
+    }
 
     let wanted = retry.as_ref().map(|retry| retry.group);
     let (group, share) = match choose_share(hello, cx.env, wanted)? {
@@ -195,7 +193,7 @@ fn request_retry(
         out.extension(extension::KEY_SHARE, |out| out.u16(group_code(group)))
     })?;
     if session_id.len > 0 {
-        record::change_cipher_spec(cx.out)?;
+        cx.out.change_cipher_spec()?;
     }
     let retry = Retry { suite, group, transcript };
     Ok(State::ClientHello(ExpectClientHello::after_retry(retry)))
@@ -208,11 +206,10 @@ fn write_hello(
     suite: Suite,
     session_id: &SessionId,
     random: &[u8; 32],
-    extensions: impl FnOnce(&mut Outbound<'_>) -> Result<(), Error>,
+    extensions: impl FnOnce(&mut Writer<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let start = cx.out.len();
-    cx.out.reserve(record::HEADER)?;
-    transcript.write(message::SERVER_HELLO, cx.out, |out| {
+    cx.out.begin(None)?;
+    transcript.write(message::SERVER_HELLO, cx.out.draft(), |out| {
         out.u16(codes::TLS12)?;
         out.put(random)?;
         out.vec::<1>(|out| out.put(session_id.as_bytes()))?;
@@ -224,7 +221,7 @@ fn write_hello(
         })
     })?;
     // Before the ServerHello no limit is agreed on: record_size_limit is for protected records (RFC 8449 §4).
-    record::seal_plain(content_type::HANDSHAKE, start, record::MAX_PLAINTEXT, cx.out)
+    cx.out.seal(content_type::HANDSHAKE, record::MAX_PLAINTEXT, None)
 }
 
 /// The first PSK that is a ticket of ours, for this name and a suite with this hash, with its binder verified.
@@ -313,7 +310,7 @@ impl AwaitKeyExchange {
         })?;
         // Middlebox compatibility mode (RFC 8446 §D.4); after a HelloRetryRequest it is already sent.
         if session_id.len > 0 && !self.retried {
-            record::change_cipher_spec(cx.out)?;
+            cx.out.change_cipher_spec()?;
         }
 
         let early = match &authentication {
@@ -327,10 +324,9 @@ impl AwaitKeyExchange {
         let (protection, client_finished) = key_schedule::handshake_keys(suite, &client)?;
         cx.link.opener.protect(protection);
         let (sealer, server_finished) = key_schedule::handshake_keys(suite, &server)?;
-        let headroom = sealer.headroom();
         cx.link.sealer = Some(sealer);
 
-        cx.link.begin_flight(headroom, cx.out)?;
+        cx.begin_flight()?;
         write_encrypted_extensions(cx, &mut transcript, &session, self.record_limit, self.name_known)?;
         let asked = matches!(authentication, Authentication::Certificate { .. })
             && hello::asks_for_certificate(cx.env);
@@ -361,7 +357,7 @@ fn write_encrypted_extensions(
     record_limit: RecordLimit,
     name_known: bool,
 ) -> Result<(), Error> {
-    transcript.write(message::ENCRYPTED_EXTENSIONS, cx.out, |out| {
+    transcript.write(message::ENCRYPTED_EXTENSIONS, cx.out.draft(), |out| {
         out.vec::<2>(|out| {
             if name_known {
                 out.extension(extension::SERVER_NAME, |_| Ok(()))?;
@@ -387,7 +383,7 @@ fn write_encrypted_extensions(
 /// CertificateRequest (RFC 8446 §4.3.2).
 fn write_certificate_request(cx: &mut Context<'_, '_, '_>, transcript: &mut Transcript) -> Result<(), Error> {
     let env = &*cx.env;
-    transcript.write(message::CERTIFICATE_REQUEST, cx.out, |out| {
+    transcript.write(message::CERTIFICATE_REQUEST, cx.out.draft(), |out| {
         out.u8(0)?;
         out.vec::<2>(|out| {
             out.extension(extension::SIGNATURE_ALGORITHMS, |out| {
@@ -424,7 +420,7 @@ impl Flight {
     fn certify(mut self, cx: &mut Context<'_, '_, '_>, signer: Signer, ocsp: bool) -> Result<State, Error> {
         let credential = cx.env.credential(signer.certificate)?;
         let staple = credential.ocsp.filter(|_| ocsp);
-        self.transcript.write(message::CERTIFICATE, cx.out, |out| {
+        self.transcript.write(message::CERTIFICATE, cx.out.draft(), |out| {
             out.u8(0)?;
             credential.chain.write_tls13(staple, out)
         })?;
@@ -441,10 +437,8 @@ impl Flight {
     fn finish(mut self, cx: &mut Context<'_, '_, '_>) -> Result<State, Error> {
         let suite = self.session.suite;
         let proof = self.server_finished.proof(&self.transcript.hash())?;
-        self.transcript.write(message::FINISHED, cx.out, |out| out.put(proof.as_bytes()))?;
-        let start = cx.link.end_flight()?;
-        let sealer = cx.link.sealer.as_mut().ok_or(Error::Internal("no keys to seal with"))?;
-        record::seal_protected(content_type::HANDSHAKE, start, cx.link.limit, sealer, cx.out)?;
+        self.transcript.write(message::FINISHED, cx.out.draft(), |out| out.put(proof.as_bytes()))?;
+        cx.end_flight()?;
 
         let until_finished = self.transcript.hash();
         let (client, server) = self.master.traffic(&until_finished)?;
@@ -495,7 +489,7 @@ impl AwaitSignature {
         cx: &mut Context<'_, '_, '_>,
         signature: &Signature,
     ) -> Result<State, Error> {
-        self.flight.transcript.write(message::CERTIFICATE_VERIFY, cx.out, |out| {
+        self.flight.transcript.write(message::CERTIFICATE_VERIFY, cx.out.draft(), |out| {
             out.u16(scheme_code(self.signer.scheme))?;
             out.vec::<2>(|out| out.put(signature.as_bytes()))
         })?;
@@ -578,9 +572,7 @@ impl ExpectFinished {
         }
         let hash = self.session.suite.hash();
         let resumption = self.master.resumption(&self.transcript.hash())?;
-        let start = cx.out.len();
-        let sealer = cx.link.sealer.as_mut().ok_or(Error::Internal("no keys to seal with"))?;
-        cx.out.reserve(sealer.headroom())?;
+        cx.begin_flight()?;
         for index in 0..count {
             let ticket_nonce: [u8; TICKET_NONCE] = [index];
             let state = TicketState {
@@ -591,8 +583,9 @@ impl ExpectFinished {
             };
             let age_add = u32::from_be_bytes(cx.env.random());
             let nonce = cx.env.random();
-            write_message(message::NEW_SESSION_TICKET, cx.out, |out| {
-                out.u32(cx.env.policy.ticket_lifetime)?;
+            let lifetime = cx.env.policy.ticket_lifetime;
+            cx.out.draft().message(message::NEW_SESSION_TICKET, |out| {
+                out.u32(lifetime)?;
                 out.u32(age_add)?;
                 out.vec::<1>(|out| out.put(&ticket_nonce))?;
                 out.vec::<2>(|out| {
@@ -601,6 +594,6 @@ impl ExpectFinished {
                 out.u16(0)
             })?;
         }
-        record::seal_protected(content_type::HANDSHAKE, start, cx.link.limit, sealer, cx.out)
+        cx.end_flight()
     }
 }

@@ -7,8 +7,11 @@ use crate::error::Error;
 use crate::wire::codes::content_type;
 use core::ops::Range;
 
-/// Empty records in a row before the peer is taken for flooding.
-const MAX_EMPTY: u8 = 16;
+/// Refused early data that is skipped. No ticket of this server allows any; this covers a client that comes with
+/// another server's.
+const MAX_SKIPPED: usize = 2 * MAX_PLAINTEXT;
+/// What a record of it counts at least: short ones cost no less.
+const MIN_SKIPPED: usize = 256;
 /// change_cipher_spec records that TLS 1.3 drops before the peer is taken for flooding.
 const MAX_COMPATIBILITY: u8 = 16;
 
@@ -29,11 +32,10 @@ pub(crate) struct Opener {
     tls13: bool,
     /// TLS 1.3, until the client's Finished: unprotected change_cipher_spec records are dropped (RFC 8446 §5).
     compatibility: bool,
-    /// Bytes of refused early data that may still be skipped (RFC 8446 §4.2.10).
-    pub(crate) skip: usize,
+    /// Refused early data that may still be skipped (RFC 8446 §4.2.10), in bytes of records of at least [`MIN_SKIPPED`].
+    skip: usize,
     /// No record has arrived yet.
     first: bool,
-    empty: u8,
     dropped: u8,
 }
 
@@ -46,7 +48,6 @@ impl Opener {
             compatibility: false,
             skip: 0,
             first: true,
-            empty: 0,
             dropped: 0,
         }
     }
@@ -60,6 +61,16 @@ impl Opener {
     pub(crate) fn set_tls13(&mut self) {
         self.tls13 = true;
         self.compatibility = true;
+    }
+
+    /// The client sends early data, which is refused: what does not open is skipped from here on, up to a limit.
+    pub(crate) const fn skip_early_data(&mut self) {
+        self.skip = MAX_SKIPPED;
+    }
+
+    /// There is no early data, or no more.
+    pub(crate) const fn skip_nothing(&mut self) {
+        self.skip = 0;
     }
 
     pub(crate) const fn is_tls13(&self) -> bool {
@@ -145,8 +156,8 @@ impl Opener {
                 Some(protection) => protection.open(record, self.limit),
             };
             let (kind, payload) = match opened {
-                Err(Error::BadRecordMac) if self.skip >= len && self.skip > 0 => {
-                    self.skip -= len;
+                Err(Error::BadRecordMac) if self.skip >= len.max(MIN_SKIPPED) => {
+                    self.skip -= len.max(MIN_SKIPPED);
                     inbound.consume_record(HEADER + len, 0..0);
                     continue;
                 }
@@ -155,22 +166,12 @@ impl Opener {
             if self.protection.is_some() {
                 self.skip = 0;
             }
-            self.count_empty(kind, payload.is_empty())?;
+            // Only application data may be empty (RFC 8446 §5.1); who receives it sees to it that there is an end to that.
+            if payload.is_empty() && kind != content_type::APPLICATION_DATA {
+                return Err(Error::Unexpected("a record that is not empty"));
+            }
             return Ok(Received::Record(kind, inbound.consume_record(HEADER + len, payload)));
         }
-    }
-
-    /// Only application data may be empty, and not for ever (RFC 8446 §5.1).
-    fn count_empty(&mut self, kind: u8, empty: bool) -> Result<(), Error> {
-        if !empty {
-            self.empty = 0;
-            return Ok(());
-        }
-        if kind != content_type::APPLICATION_DATA {
-            return Err(Error::Unexpected("a record that is not empty"));
-        }
-        self.empty += 1;
-        if self.empty > MAX_EMPTY { Err(Error::Flood("empty records")) } else { Ok(()) }
     }
 }
 

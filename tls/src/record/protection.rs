@@ -43,6 +43,9 @@ pub struct Protection {
 }
 
 impl Protection {
+    /// Bytes a record of TLS 1.3 adds to its plaintext: header, content type, tag.
+    pub(crate) const OVERHEAD_TLS13: usize = HEADER + 1 + TAG;
+
     /// Protection with the first `key_len` bytes of `key`, and `iv` as [`DirectionKeys::iv`] has it.
     pub fn new(suite: Suite, key: Secret<32>, iv: Secret<NONCE>) -> Self {
         let algorithm = suite.aead();
@@ -65,7 +68,7 @@ impl Protection {
     /// Bytes a record adds to its plaintext, the headroom included.
     pub const fn overhead(&self) -> usize {
         match self.form {
-            Form::Tls13 => HEADER + 1 + TAG,
+            Form::Tls13 => Self::OVERHEAD_TLS13,
             Form::Tls12Explicit => HEADER + 8 + TAG,
             Form::Tls12Implicit => HEADER + TAG,
         }

@@ -3,7 +3,10 @@
 
 pub mod client_hello;
 pub mod codes;
+pub mod message;
 mod reader;
+mod writer;
 
 pub use client_hello::ClientHello;
 pub use reader::{Reader, U16List};
+pub use writer::Writer;

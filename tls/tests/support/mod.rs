@@ -12,6 +12,8 @@ use ttls::{
 use ttls_crypto::job::Work;
 use ttls_crypto::sign::{Encoding, SigningKey};
 
+/// What lies in send storage before anything is written there: another connection's bytes, for instance.
+pub const STALE: &[u8] = b"another client's plaintext";
 pub const NOW: u64 = 1_800_000_000_000;
 const P256: &[u8] = include_bytes!("../../../vectors/keys/p256.pkcs8.der");
 const RSA: &[u8] = include_bytes!("../../../vectors/keys/rsa-2048.pkcs8.der");
@@ -78,6 +80,8 @@ pub struct Site {
     pub certificates: Certificates,
     pub tickets: Option<TicketKeys>,
     pub now: u64,
+    /// Bytes of send storage.
+    pub room: usize,
 }
 
 impl Site {
@@ -87,8 +91,14 @@ impl Site {
             certificates: Certificates::new(),
             tickets: Some(TicketKeys::new(&[7; 32], None, 43_200, NOW).unwrap()),
             now: NOW,
+            room: 16_384,
         }
     }
+}
+
+/// Send storage as a pool gives it.
+pub fn stale(len: usize) -> Vec<u8> {
+    STALE.iter().copied().cycle().take(len).collect()
 }
 
 pub struct NoLog;
@@ -113,6 +123,8 @@ pub struct Server<'s> {
     pub error: Option<ttls::Error>,
     pub closed: bool,
     pub jobs: usize,
+    /// Milliseconds, for the records of an established connection.
+    pub now: u64,
 }
 
 impl<'s> Server<'s> {
@@ -130,6 +142,7 @@ impl<'s> Server<'s> {
             error: None,
             closed: false,
             jobs: 0,
+            now: site.now,
         }
     }
 
@@ -161,7 +174,7 @@ impl<'s> Server<'s> {
 
     fn handshake(&mut self) {
         let mut result = None;
-        let (mut flight, mut len) = (vec![0; 16_384], 0);
+        let (mut flight, mut len) = (stale(self.site.room), 0);
         let step = loop {
             let mut env = Environment {
                 policy: &self.site.policy,
@@ -209,12 +222,12 @@ impl<'s> Server<'s> {
     }
 
     fn established(&mut self) {
-        let (mut answer, mut len) = (vec![0; 16_384], 0);
+        let (mut answer, mut len) = (stale(16_384), 0);
         let traffic = self.traffic.as_mut().unwrap();
         loop {
             let mut inbound = Inbound::new(&mut self.storage, &mut self.window);
             let mut out = Outbound::new(&mut answer, &mut len);
-            match traffic.open(&mut inbound, &mut out) {
+            match traffic.open(&mut inbound, &mut out, self.now) {
                 Ok(Opened::Data(range)) => self.received.extend_from_slice(inbound.bytes(range)),
                 Ok(Opened::Handled) => {}
                 Ok(Opened::Incomplete { needed }) => {
@@ -252,7 +265,7 @@ impl<'s> Server<'s> {
     }
 
     pub fn with_traffic(&mut self, f: impl FnOnce(&mut Traffic, &mut Outbound<'_>)) {
-        let (mut answer, mut len) = (vec![0; 1024], 0);
+        let (mut answer, mut len) = (stale(1024), 0);
         f(self.traffic.as_mut().unwrap(), &mut Outbound::new(&mut answer, &mut len));
         self.output.extend_from_slice(&answer[..len]);
     }
