@@ -148,15 +148,29 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
-        sent: "200 extensions",
+        sent: "200 unknown extensions",
         to: To::Default,
-        gets: Alert(alert::DECODE_ERROR),
-        log: "malformed ClientHello: more than 128 extensions",
+        gets: Served,
+        log: "",
         act: |client, _| {
-            tls13(client, |h| {
+            served13(client, |h| {
                 (0x5000..0x5000 + 200).for_each(|kind| {
                     h.add(kind, vec![]);
                 });
+            });
+        },
+    },
+    Row {
+        sent: "a known extension again, after 3,000 unknown ones",
+        to: To::Default,
+        gets: Alert(alert::ILLEGAL_PARAMETER),
+        log: "illegal: an extension appears twice",
+        act: |client, _| {
+            tls13(client, |h| {
+                (0x5000..0x5000 + 3000).for_each(|kind| {
+                    h.add(kind, vec![]);
+                });
+                h.add(extension::SERVER_NAME, server_name("ttls.test"));
             });
         },
     },
@@ -188,6 +202,27 @@ pub(crate) const ROWS: &[Row] = &[
         gets: Alert(alert::PROTOCOL_VERSION),
         log: "no enabled protocol version",
         act: |client, _| tls12(client, |h| h.version = 0x0300),
+    },
+    Row {
+        sent: "SSL 3.0 as legacy_version of TLS 1.3 (RFC 8446 §D.5)",
+        to: To::Default,
+        gets: Alert(alert::PROTOCOL_VERSION),
+        log: "no enabled protocol version",
+        act: |client, _| tls13(client, |h| h.version = 0x0300),
+    },
+    Row {
+        sent: "version 0 as legacy_version of TLS 1.3",
+        to: To::Default,
+        gets: Alert(alert::PROTOCOL_VERSION),
+        log: "no enabled protocol version",
+        act: |client, _| tls13(client, |h| h.version = 0),
+    },
+    Row {
+        sent: "TLS 1.0 as legacy_version of TLS 1.3",
+        to: To::Default,
+        gets: Served,
+        log: "",
+        act: |client, _| served13(client, |h| h.version = 0x0301),
     },
     Row {
         sent: "TLS 1.0",
@@ -433,13 +468,90 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
-        sent: "server_name with a NUL or another byte that no host name has",
+        sent: "server_name with a NUL: an unknown name, which gets the default",
         to: To::Default,
-        gets: Alert(alert::ILLEGAL_PARAMETER),
-        log: "illegal: server_name is not a DNS host name",
+        gets: Served,
+        log: "",
+        act: |client, _| {
+            served13(client, |h| {
+                h.set(extension::SERVER_NAME, server_name("ttls.test\0.evil.test"));
+            });
+        },
+    },
+    Row {
+        sent: "server_name with a port: an unknown name, which gets the default",
+        to: To::Default,
+        gets: Served,
+        log: "",
+        act: |client, _| {
+            served13(client, |h| {
+                h.set(extension::SERVER_NAME, server_name("ttls.test:8443"));
+            });
+        },
+    },
+    Row {
+        sent: "server_name with an IPv6 address: an unknown name, which gets the default",
+        to: To::Default,
+        gets: Served,
+        log: "",
+        act: |client, _| {
+            served13(client, |h| {
+                h.set(extension::SERVER_NAME, server_name("[2001:db8::1]"));
+            });
+        },
+    },
+    Row {
+        sent: "server_name with two dots at its end: an unknown name, which gets the default",
+        to: To::Default,
+        gets: Served,
+        log: "",
+        act: |client, _| {
+            served13(client, |h| {
+                h.set(extension::SERVER_NAME, server_name("ttls.test.."));
+            });
+        },
+    },
+    Row {
+        sent: "server_name with UTF-8 in it: an unknown name, which gets the default",
+        to: To::Default,
+        gets: Served,
+        log: "",
+        act: |client, _| {
+            served13(client, |h| {
+                h.set(extension::SERVER_NAME, server_name("tüls.test"));
+            });
+        },
+    },
+    Row {
+        sent: "server_name with a label of 64 bytes: an unknown name, which gets the default",
+        to: To::Default,
+        gets: Served,
+        log: "",
+        act: |client, _| {
+            served13(client, |h| {
+                h.set(extension::SERVER_NAME, server_name(&("a".repeat(64) + ".test")));
+            });
+        },
+    },
+    Row {
+        sent: "server_name of 300 bytes: an unknown name, which gets the default",
+        to: To::Default,
+        gets: Served,
+        log: "",
+        act: |client, _| {
+            served13(client, |h| {
+                h.set(extension::SERVER_NAME, server_name(&"abcde.".repeat(50)));
+            });
+        },
+    },
+    Row {
+        sent: "server_name with a port, where unknown names are refused",
+        to: To::Strict,
+        gets: Alert(alert::UNRECOGNIZED_NAME),
+        log: "no certificate for the requested server name",
         act: |client, _| {
             tls13(client, |h| {
-                h.set(extension::SERVER_NAME, server_name("ttls.test\0.evil.test"));
+                h.set(extension::SERVER_NAME, server_name("ttls.test:8443"));
             });
         },
     },

@@ -189,6 +189,7 @@ fn alert_name(code: u8) -> &'static str {
         INAPPROPRIATE_FALLBACK => "inappropriate_fallback",
         NO_RENEGOTIATION => "no_renegotiation",
         MISSING_EXTENSION => "missing_extension",
+        UNSUPPORTED_EXTENSION => "unsupported_extension",
         UNRECOGNIZED_NAME => "unrecognized_name",
         CERTIFICATE_REQUIRED => "certificate_required",
         NO_APPLICATION_PROTOCOL => "no_application_protocol",

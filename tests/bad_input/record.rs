@@ -126,8 +126,8 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         sent: "a ClientHello that says it has 16 MiB",
         to: To::Default,
-        gets: Alert(alert::DECODE_ERROR),
-        log: "malformed",
+        gets: Alert(alert::ILLEGAL_PARAMETER),
+        log: "handshake message is longer than the limit",
         act: |client, _| {
             client.send_record(content::HANDSHAKE, &[message::CLIENT_HELLO, 0xff, 0xff, 0xff, 3, 3])
         },

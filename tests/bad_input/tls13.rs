@@ -218,6 +218,34 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
+        sent: "a protected record with 16,385 bytes of plaintext, padding among them",
+        to: To::Default,
+        gets: Alert(alert::RECORD_OVERFLOW),
+        log: "record longer than the limit",
+        act: |client, _| {
+            flight(client);
+            let record = client.seal.as_mut().expect("keys").seal_padded(content::HANDSHAKE, &[0x14], 16_384);
+            client.send_raw(&record);
+        },
+    },
+    Row {
+        sent: "a Finished padded to 16,384 bytes",
+        to: To::Default,
+        gets: Served,
+        log: "",
+        act: |client, _| {
+            let share = KeyShare::x25519();
+            let flight = client.hello13(&ClientHello::tls13(&[&share]), &share);
+            let finished = client.finished13(&flight);
+            let padding = 16_384 - finished.len();
+            let record =
+                client.seal.as_mut().expect("keys").seal_padded(content::HANDSHAKE, &finished, padding);
+            client.send_raw(&record);
+            client.transcript.extend_from_slice(&finished);
+            client.application13(&flight);
+        },
+    },
+    Row {
         sent: "a fatal alert, protected",
         to: To::Default,
         gets: Closed,
@@ -293,6 +321,17 @@ pub(crate) const ROWS: &[Row] = &[
         log: "client certificate is malformed",
         act: |client, _| {
             let entry = [vector::<3>(b"this is not DER"), vec![0, 0]].concat();
+            instead_of_finished(client, message::CERTIFICATE, &[vec![0], vector::<3>(&entry)].concat());
+        },
+    },
+    Row {
+        sent: "a certificate with an extension that was not asked for",
+        to: To::ClientCertificate,
+        gets: Alert(alert::UNSUPPORTED_EXTENSION),
+        log: "an extension that was not asked for in the client's Certificate",
+        act: |client, _| {
+            let staple = [&[0, 5][..], &vector::<2>(&[1, 0, 0, 0])].concat();
+            let entry = [vector::<3>(b"this is not DER"), vector::<2>(&staple)].concat();
             instead_of_finished(client, message::CERTIFICATE, &[vec![0], vector::<3>(&entry)].concat());
         },
     },

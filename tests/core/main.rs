@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The core under the raw client: where a test has to rule the server's clock, its storage or its policy.
 
+mod client_certificates;
 mod flights;
 mod floods;
+mod names;
 #[path = "../../tls/tests/support/mod.rs"]
 mod support;
 

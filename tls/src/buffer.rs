@@ -65,7 +65,7 @@ impl<'b> Inbound<'b> {
                 end: message.len() + record.len(),
             };
         }
-        &mut self.storage[w.end..]
+        self.storage.get_mut(w.end..).unwrap_or_default()
     }
 
     /// `count` bytes were received into [`Inbound::free`]; more than fit count as all that fit.
@@ -84,11 +84,12 @@ impl<'b> Inbound<'b> {
         let w = self.window;
         let (message, record) = (w.message..w.message_end, w.record..w.end);
         let (joined, total) = (message.len(), message.len() + record.len());
-        if storage.len() < total {
-            return Err(Error::Internal("pending bytes do not fit the new storage"));
+        for (to, from) in [(0..joined, message), (joined..total, record)] {
+            let place =
+                storage.get_mut(to).ok_or(Error::Internal("pending bytes do not fit the new storage"))?;
+            place
+                .copy_from_slice(self.storage.get(from).ok_or(Error::Internal("window of another storage"))?);
         }
-        storage[..joined].copy_from_slice(&self.storage[message]);
-        storage[joined..total].copy_from_slice(&self.storage[record]);
         *w = Window { message: 0, message_end: joined, record: joined, end: total };
         Ok(Inbound { storage, window: w })
     }
@@ -100,7 +101,7 @@ impl<'b> Inbound<'b> {
 
     /// Joined handshake plaintext that is not used up.
     pub(crate) fn message(&self) -> &[u8] {
-        &self.storage[self.window.message..self.window.message_end]
+        self.storage.get(self.window.message..self.window.message_end).unwrap_or_default()
     }
 
     /// Uses up `len` bytes of [`Inbound::message`].
@@ -111,7 +112,7 @@ impl<'b> Inbound<'b> {
 
     /// Received bytes not opened yet, beginning with a record header.
     pub(crate) fn record(&mut self) -> &mut [u8] {
-        &mut self.storage[self.window.record..self.window.end]
+        self.storage.get_mut(self.window.record..self.window.end).unwrap_or_default()
     }
 
     /// Uses up the first `len` bytes of [`Inbound::record`] and returns where `payload` of it lies in the storage.

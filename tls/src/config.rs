@@ -2,12 +2,11 @@
 //! What the shell configures and hands in.
 
 mod certificate;
-mod names;
 mod policy;
 
+pub use crate::names::{Protocol, ServerName};
 pub(crate) use certificate::write_status;
 pub use certificate::{CertificateId, CertificateSet, Chain, Credential, Credentials};
-pub use names::{Protocol, ServerName};
 pub use policy::{ClientCertificate, List, Policy, PolicyError, UnknownName};
 
 use crate::admission::Admission;
@@ -34,7 +33,8 @@ pub trait ClientVerifier {
     /// Encoded DistinguishedNames for the CertificateRequest, each with its two-byte length; may be empty.
     fn authorities(&self) -> &[u8];
 
-    /// Signature schemes it can verify, by code point, in order of preference.
+    /// Signature schemes it can verify, by code point, in order of preference: in handshakes, as far as the version allows
+    /// them there (RFC 8446 §4.2.3), and in certificates. There must be one for handshakes of each version that is allowed.
     fn schemes(&self) -> &[u16];
 
     /// Judges the chain, leaf first, at `now` (Unix time in milliseconds).
@@ -43,12 +43,14 @@ pub trait ClientVerifier {
     /// Why it is not accepted.
     fn verify_chain(&mut self, chain: Chain<'_>, now: u64) -> Result<(), CertificateError>;
 
-    /// Verifies a signature over `digest`, made by the hash of `scheme`, with the key of the leaf that
-    /// [`ClientVerifier::verify_chain`] accepted.
+    /// Verifies a signature with the key of the leaf that [`ClientVerifier::verify_chain`] accepted. `content` is what
+    /// was signed: the digest by the hash of `scheme`, or for Ed25519 the message itself. In TLS 1.2 an ECDSA scheme names a
+    /// hash and no curve (RFC 5246 §7.4.1.4.1).
     ///
     /// # Errors
     /// [`CertificateError::Bad`] if it does not verify, [`CertificateError::Unsupported`] if the scheme does not fit the key.
-    fn verify_signature(&self, scheme: u16, digest: &[u8], signature: &[u8]) -> Result<(), CertificateError>;
+    fn verify_signature(&self, scheme: u16, content: &[u8], signature: &[u8])
+    -> Result<(), CertificateError>;
 }
 
 /// What the shell hands in with every call.

@@ -12,10 +12,14 @@ pub enum Error {
     NotTls(&'static str),
     /// A message does not parse. Names the message or field.
     Malformed(&'static str),
+    /// A message is longer than this server takes. Names it.
+    TooLong(&'static str),
     /// A message parses but breaks a rule. Names the rule.
     Illegal(&'static str),
     /// A required extension is absent. Names it.
     MissingExtension(&'static str),
+    /// An extension answers nothing that was asked for. Names where.
+    UnsupportedExtension(&'static str),
     /// A message or record arrived where the protocol does not allow it. Names what was expected.
     Unexpected(&'static str),
     /// A record is longer than RFC 8446 §5.1, §5.2 or the negotiated limit allows.
@@ -87,7 +91,9 @@ impl Error {
         Some(match self {
             Self::NotTls(_) | Self::PeerAlert(_) | Self::NotAdmitted => return None,
             Self::Malformed(_) => Alert::DECODE_ERROR,
-            Self::Illegal(_) => Alert::ILLEGAL_PARAMETER,
+            // As other servers say of a message that is too long; there is no alert of its own.
+            Self::Illegal(_) | Self::TooLong(_) => Alert::ILLEGAL_PARAMETER,
+            Self::UnsupportedExtension(_) => Alert::UNSUPPORTED_EXTENSION,
             Self::MissingExtension(_) => Alert::MISSING_EXTENSION,
             Self::Unexpected(_) | Self::Flood(_) => Alert::UNEXPECTED_MESSAGE,
             Self::RecordOverflow => Alert::RECORD_OVERFLOW,
@@ -133,7 +139,9 @@ impl fmt::Display for Error {
         match self {
             Self::NotTls(what) => write!(f, "not TLS: {what}"),
             Self::Malformed(what) => write!(f, "malformed {what}"),
+            Self::TooLong(what) => write!(f, "{what} is longer than the limit"),
             Self::Illegal(rule) => write!(f, "illegal: {rule}"),
+            Self::UnsupportedExtension(place) => write!(f, "an extension that was not asked for in {place}"),
             Self::MissingExtension(name) => write!(f, "missing extension {name}"),
             Self::Unexpected(expected) => write!(f, "unexpected message: expected {expected}"),
             Self::RecordOverflow => f.write_str("record longer than the limit"),

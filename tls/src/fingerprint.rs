@@ -75,12 +75,12 @@ impl Sorted {
             *slot = code;
             sorted.len += 1;
         }
-        sorted.values[..sorted.len].sort_unstable();
+        sorted.values.get_mut(..sorted.len).unwrap_or_default().sort_unstable();
         sorted
     }
 
     fn iter(&self) -> impl Iterator<Item = u16> + '_ {
-        self.values[..self.len].iter().copied()
+        self.values.iter().take(self.len).copied()
     }
 }
 
@@ -123,7 +123,10 @@ fn two_digits(count: usize) -> [u8; 2] {
 }
 
 const fn hex_digit(nibble: u8) -> u8 {
-    b"0123456789abcdef"[(nibble & 15) as usize]
+    match nibble & 15 {
+        digit @ 0..10 => b'0' + digit,
+        letter => b'a' - 10 + letter,
+    }
 }
 
 /// Adds the codes as four hex digits each, with commas between.

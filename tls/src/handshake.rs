@@ -34,8 +34,8 @@ use crate::config::{CertificateId, Environment};
 use crate::error::Error;
 use crate::record::{Draft, MAX_PLAINTEXT, Opener, Outbound, Protection, Received};
 use crate::traffic::{Secrets, Traffic};
+use crate::wire::Message;
 use crate::wire::codes::content_type;
-use crate::wire::message::complete;
 use ttls_crypto::hash::Digest;
 use ttls_crypto::job::{Failed, KeyExchange, Output, SignRequest};
 
@@ -169,30 +169,6 @@ impl Context<'_, '_, '_> {
     }
 }
 
-/// A complete handshake message.
-#[derive(Clone, Copy)]
-struct Message<'m> {
-    kind: u8,
-    body: &'m [u8],
-    /// With type and length, as the transcript wants it.
-    raw: &'m [u8],
-    /// Nothing follows in its record: the keys may change (RFC 8446 §5.1).
-    last: bool,
-}
-
-impl<'m> Message<'m> {
-    /// The body, if the message is of this type.
-    fn expect(&self, kind: u8, expected: &'static str) -> Result<&'m [u8], Error> {
-        if self.kind == kind { Ok(self.body) } else { Err(Error::Unexpected(expected)) }
-    }
-
-    /// The body, if the message is of this type and the last before the keys change.
-    fn expect_last(&self, kind: u8, expected: &'static str) -> Result<&'m [u8], Error> {
-        let body = self.expect(kind, expected)?;
-        if self.last { Ok(body) } else { Err(Error::Unexpected("the end of a record where keys change")) }
-    }
-}
-
 impl Default for Handshake {
     fn default() -> Self {
         Self::new()
@@ -315,11 +291,9 @@ impl Handshake {
                 _ if self.waits_for_job() => return Ok(Pause::Job),
                 _ => {}
             }
-            if let Some(total) = complete(inbound.message(), env.policy.max_message)? {
+            if let Some(message) = Message::first(inbound.message(), env.policy.max_message)? {
+                let total = message.raw.len();
                 let mut cx = Context { env, link: &mut self.link, out, job };
-                let joined = inbound.message();
-                let raw = &joined[..total];
-                let message = Message { kind: raw[0], body: &raw[4..], raw, last: joined.len() == total };
                 let state = core::mem::replace(&mut self.state, State::Over);
                 let next = state.handle(&mut cx, message);
                 self.enter(next)?;

@@ -9,6 +9,7 @@
 //! ```
 
 use crate::error::Error;
+use crate::inline::Inline;
 use crate::record::Protection;
 use crate::suite::Suite;
 use ttls_crypto::hash::{Algorithm, Digest, Hmac};
@@ -39,8 +40,9 @@ impl Expander {
         if out.len() > self.hash.len() {
             return Err(Error::Internal("HKDF output is too long"));
         }
-        let (info, len) = expand_info(label, context, out.len())?;
-        out.copy_from_slice(&self.mac.code([&info[..len]]).as_bytes()[..out.len()]);
+        let info = expand_info(label, context, out.len())?;
+        let block = self.mac.code([info.as_bytes()]);
+        out.iter_mut().zip(block.as_bytes()).for_each(|(to, from)| *to = *from);
         Ok(())
     }
 
@@ -57,17 +59,15 @@ const MAX_INFO: usize = 2 + 1 + 18 + 1 + 64 + 1;
 
 /// What HKDF-Expand-Label hashes (RFC 8446 §7.1), put together so that it is absorbed in one piece:
 /// HkdfLabel, then the counter of HKDF-Expand's only block (RFC 5869 §2.3).
-fn expand_info(label: &str, context: &[u8], out: usize) -> Result<([u8; MAX_INFO], usize), Error> {
+fn expand_info(label: &str, context: &[u8], out: usize) -> Result<Inline<MAX_INFO>, Error> {
     const TOO_LONG: Error = Error::Internal("HKDF label or context is too long");
     let byte = |len: usize| u8::try_from(len).map_err(|_| TOO_LONG);
     let (out, label_len, context_len) = (byte(out)?, byte(6 + label.len())?, byte(context.len())?);
-    let mut info = [0; MAX_INFO];
-    let mut len = 0;
+    let mut info = Inline::EMPTY;
     for part in [&[0, out, label_len], &b"tls13 "[..], label.as_bytes(), &[context_len], context, &[1]] {
-        info.get_mut(len..len + part.len()).ok_or(TOO_LONG)?.copy_from_slice(part);
-        len += part.len();
+        info.push(part).ok_or(TOO_LONG)?;
     }
-    Ok((info, len))
+    Ok(info)
 }
 
 fn hmac(hash: Algorithm, key: &[u8]) -> Result<Hmac, Error> {
@@ -207,7 +207,9 @@ pub fn handshake_keys(suite: Suite, secret: &Digest) -> Result<(Protection, Fini
 
 fn protection_from(suite: Suite, expander: &Expander) -> Result<Protection, Error> {
     let (mut key, mut iv) = (Secret::zero(), Secret::zero());
-    expander.expand("key", &[], &mut key.expose_mut()[..suite.aead().key_len()])?;
+    let used =
+        key.expose_mut().get_mut(..suite.aead().key_len()).ok_or(Error::Internal("AEAD key length"))?;
+    expander.expand("key", &[], used)?;
     expander.expand("iv", &[], iv.expose_mut())?;
     Ok(Protection::new(suite, key, iv))
 }

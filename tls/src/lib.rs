@@ -69,6 +69,19 @@
 //! RFC 6066, 7301, 8449 (extensions), draft-ietf-tls-ecdhe-mlkem (hybrid key exchange).
 #![no_std]
 #![forbid(unsafe_code)]
+// No input may end the process: what can not be there is an error, too. Tests may say what they rely on.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::indexing_slicing
+    )
+)]
 
 pub mod admission;
 pub mod alert;
@@ -78,8 +91,10 @@ pub mod config;
 pub mod error;
 pub mod fingerprint;
 pub mod handshake;
+mod inline;
 pub mod key_schedule;
 pub mod key_update;
+mod names;
 pub mod prf;
 pub mod record;
 pub mod record_size;

@@ -23,7 +23,8 @@ pub fn prf(hash: Algorithm, secret: &[u8], label: &str, seed: &[&[u8]], out: &mu
     let mut a = with_seed(&[]);
     let mut chunks = out.chunks_mut(hash.len()).peekable();
     while let Some(chunk) = chunks.next() {
-        chunk.copy_from_slice(&with_seed(a.as_bytes()).as_bytes()[..chunk.len()]);
+        let block = with_seed(a.as_bytes());
+        chunk.iter_mut().zip(block.as_bytes()).for_each(|(to, from)| *to = *from);
         if chunks.peek().is_some() {
             a = keyed.code([a.as_bytes()]);
         }
@@ -74,6 +75,14 @@ pub struct WriteKeys {
 }
 
 impl WriteKeys {
+    /// With the bytes of the key block, which fill the places of the longest key and iv or leave zeros behind them.
+    fn new(suite: Suite, key: &[u8], iv: &[u8]) -> Self {
+        let mut keys = Self { suite, key: Secret::zero(), iv: Secret::zero() };
+        keys.key.expose_mut().iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+        keys.iv.expose_mut().iter_mut().zip(iv).for_each(|(to, from)| *to = *from);
+        keys
+    }
+
     /// Record protection with these keys.
     pub fn into_protection(self) -> Protection {
         Protection::new(self.suite, self.key, self.iv)
@@ -93,14 +102,11 @@ pub fn write_keys(
         _ => 4,
     };
     let mut block = Secret::<{ 2 * (32 + NONCE) }>::zero();
-    let used = &mut block.expose_mut()[..2 * (key_len + iv_len)];
+    let used =
+        block.expose_mut().get_mut(..2 * (key_len + iv_len)).ok_or(Error::Internal("key block length"))?;
     prf(suite.hash(), master.expose(), "key expansion", &[server_random, client_random], used)?;
     let (keys, ivs) = used.split_at(2 * key_len);
-    let direction = |key: &[u8], iv: &[u8]| {
-        let mut keys = WriteKeys { suite, key: Secret::zero(), iv: Secret::zero() };
-        keys.key.expose_mut()[..key_len].copy_from_slice(key);
-        keys.iv.expose_mut()[..iv_len].copy_from_slice(iv);
-        keys
-    };
-    Ok((direction(&keys[..key_len], &ivs[..iv_len]), direction(&keys[key_len..], &ivs[iv_len..])))
+    let (client_key, server_key) = keys.split_at(key_len);
+    let (client_iv, server_iv) = ivs.split_at(iv_len);
+    Ok((WriteKeys::new(suite, client_key, client_iv), WriteKeys::new(suite, server_key, server_iv)))
 }

@@ -11,8 +11,9 @@
 //! of the subtrees that cover the future: at most one of each height. Any epoch is a few dozen HMACs away from
 //! the secret, and the next one about two from the last.
 
-use crate::config::ServerName;
 use crate::error::Error;
+use crate::inline::Inline;
+use crate::names::ServerName;
 use crate::suite::{Suite, Version};
 use crate::wire::{Reader, Writer};
 use ttls_crypto::aead::{self, NONCE, TAG};
@@ -33,7 +34,7 @@ pub const MAX_TICKET: usize = NAME + NONCE + STATE_FIXED + 48 + TAG;
 pub(crate) struct TicketState {
     pub(crate) version: Version,
     pub(crate) suite: Suite,
-    /// Unix time in milliseconds when the ticket was made.
+    /// Unix time in milliseconds when the secret was made: with the ticket in TLS 1.3, by the full handshake in TLS 1.2.
     pub(crate) issued: u64,
     /// TLS 1.3's PSK or TLS 1.2's master secret.
     pub(crate) secret: Digest,
@@ -125,9 +126,8 @@ impl TicketKeys {
         nonce: [u8; NONCE],
         out: &mut Writer<'_>,
     ) -> Result<(), Error> {
-        let key = match &self.ratchets[0] {
-            Some(ratchet) => &ratchet.keys[1],
-            None => return Err(Error::Internal("no ticket key")),
+        let [Some(Ratchet { keys: [_, key, _], .. }), _] = &self.ratchets else {
+            return Err(Error::Internal("no ticket key"));
         };
         out.put(&key.name)?;
         out.put(&nonce)?;
@@ -137,8 +137,8 @@ impl TicketKeys {
         out.put(&state.issued.to_be_bytes())?;
         out.u32(age_add)?;
         out.vec::<1>(|out| out.put(state.secret.as_bytes()))?;
-        let mut aad = AssociatedData::new(state.version, server_name);
-        let tag = key.key.seal(&nonce, aad.bytes(), out.tail_mut(start));
+        let aad = associated_data(state.version, server_name)?;
+        let tag = key.key.seal(&nonce, aad.as_bytes(), out.tail_mut(start));
         out.put(&tag)
     }
 
@@ -159,8 +159,8 @@ impl TicketKeys {
         let mut text = Secret::<{ STATE_FIXED + 48 }>::zero();
         let text = text.expose_mut().get_mut(..sealed.len())?;
         text.copy_from_slice(sealed);
-        let mut aad = AssociatedData::new(version, server_name);
-        key.key.open(nonce, aad.bytes(), text, tag).ok()?;
+        let aad = associated_data(version, server_name).ok()?;
+        key.key.open(nonce, aad.as_bytes(), text, tag).ok()?;
         let state = TicketState::parse(text)?;
         let fresh = state.issued <= now + CLOCK_SKEW
             && now.saturating_sub(state.issued) <= u64::from(lifetime) * 1000;
@@ -262,7 +262,7 @@ impl Future {
 impl EpochKey {
     fn new(leaf: &Secret<32>) -> Result<Self, Error> {
         let mut name = [0; NAME];
-        name.copy_from_slice(&mac(leaf.expose(), b"name")?.expose()[..NAME]);
+        name.iter_mut().zip(mac(leaf.expose(), b"name")?.expose()).for_each(|(to, from)| *to = *from);
         let key = mac(leaf.expose(), b"key")?;
         Ok(Self { name, key: aead::Key::new(aead::Algorithm::Aes256Gcm, &key) })
     }
@@ -283,23 +283,11 @@ const fn version_byte(version: Version) -> u8 {
 }
 
 /// Version and server name: a ticket opens for no others.
-struct AssociatedData {
-    bytes: [u8; 256],
-    len: usize,
-}
-
-impl AssociatedData {
-    fn new(version: Version, server_name: Option<&ServerName>) -> Self {
-        let name = server_name.map(ServerName::as_bytes).unwrap_or_default();
-        let mut bytes = [0; 256];
-        bytes[0] = version_byte(version);
-        bytes[1..=name.len()].copy_from_slice(name);
-        Self { bytes, len: 1 + name.len() }
-    }
-
-    fn bytes(&mut self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
+fn associated_data(version: Version, server_name: Option<&ServerName>) -> Result<Inline<256>, Error> {
+    let mut data = Inline::EMPTY;
+    let name = server_name.map(ServerName::as_bytes).unwrap_or_default();
+    let put = data.push(&[version_byte(version)]).and_then(|()| data.push(name));
+    put.map(|()| data).ok_or(Error::Internal("server name length"))
 }
 
 #[cfg(test)]

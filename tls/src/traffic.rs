@@ -9,8 +9,8 @@ use crate::key_schedule;
 use crate::key_update::{self, MAX_RECORDS};
 use crate::record::{self, DirectionKeys, Opener, Outbound, Protection, Received};
 use crate::suite::{Suite, Version};
+use crate::wire::Message;
 use crate::wire::codes::{content_type, message};
-use crate::wire::message::complete;
 use core::ops::Range;
 use ttls_crypto::hash::Digest;
 
@@ -140,9 +140,10 @@ impl Traffic {
         if joined.first() != Some(&message::CLIENT_HELLO) {
             return Err(Error::Unexpected("application data"));
         }
-        let Some(total) = complete(joined, record::MAX_PLAINTEXT)? else {
+        let Some(hello) = Message::first(joined, record::MAX_PLAINTEXT)? else {
             return self.allowance.take(Cost::Fragment, now);
         };
+        let total = hello.raw.len();
         inbound.consume_message(total);
         self.allowance.take(Cost::Renegotiation, now)?;
         out.alert(alert::WARNING, Alert::NO_RENEGOTIATION, Some(&mut self.sealer))

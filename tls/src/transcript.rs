@@ -50,3 +50,54 @@ impl Transcript {
         Ok(())
     }
 }
+
+/// The transcript of TLS 1.2, and as long as a client's certificate may come, by the other hashes too: a signature
+/// scheme names its own hash there, whatever the suite's is (RFC 5246 §7.4.8).
+pub(crate) struct Transcripts {
+    /// By the hash of the suite.
+    suite: Transcript,
+    others: Option<[Transcript; 2]>,
+}
+
+impl Transcripts {
+    /// By the suite's hash, or by all if `all`.
+    pub(crate) fn new(suite: Algorithm, all: bool) -> Self {
+        use Algorithm::{Sha256, Sha384, Sha512};
+        let others = match suite {
+            Sha256 => [Sha384, Sha512],
+            Sha384 => [Sha256, Sha512],
+            Sha512 => [Sha256, Sha384],
+        };
+        Self { suite: Transcript::new(suite), others: all.then(|| others.map(Transcript::new)) }
+    }
+
+    /// Adds a whole message, header included.
+    pub(crate) fn add(&mut self, message: &[u8]) {
+        self.suite.add(message);
+        self.others.iter_mut().flatten().for_each(|other| other.add(message));
+    }
+
+    /// The hash so far, by the suite's hash.
+    pub(crate) fn hash(&self) -> Digest {
+        self.suite.hash()
+    }
+
+    /// The hash so far, if it is kept by this hash.
+    pub(crate) fn hash_by(&self, hash: Algorithm) -> Option<Digest> {
+        let mut all = core::iter::once(&self.suite).chain(self.others.iter().flatten());
+        all.find(|transcript| transcript.0.algorithm() == hash).map(Transcript::hash)
+    }
+
+    /// Writes a message of type `kind` to `out` and adds it.
+    pub(crate) fn write(
+        &mut self,
+        kind: u8,
+        out: &mut Writer<'_>,
+        body: impl FnOnce(&mut Writer<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let start = out.len();
+        out.message(kind, body)?;
+        self.add(out.tail(start));
+        Ok(())
+    }
+}

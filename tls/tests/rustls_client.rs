@@ -206,19 +206,20 @@ fn resumption_in_both_versions() {
 }
 
 #[test]
-fn tls12_tickets_are_renewed_in_the_second_half_of_their_life() {
+fn a_tls12_session_ends_with_its_lifetime_however_often_it_is_resumed() {
     let mut site = Site::new();
     site.policy.tls13 = false;
     let config = Arc::new(config(|_| {}));
     converse(&site, &config, 1000);
-    for _ in 0..4 {
-        site.now += 30_000_000;
-        if let Some(keys) = &mut site.tickets {
-            keys.advance(site.now).unwrap();
-        }
+    for minutes in [1, 360, 719, 720] {
+        site.now = NOW + minutes * 60_000;
+        site.tickets.as_mut().unwrap().advance(site.now).unwrap();
         let (_, session) = converse(&site, &config, 1000);
-        assert!(session.resumed);
+        assert!(session.resumed, "after {minutes} minutes");
     }
+    site.now += 1;
+    let (_, session) = converse(&site, &config, 1000);
+    assert!(!session.resumed);
 }
 
 #[test]

@@ -94,6 +94,13 @@ impl<'a> Chain<'a> {
         })
     }
 
+    /// Whether an entry has extensions.
+    pub fn has_extensions(self) -> bool {
+        let mut r = Reader::new(self.0, "certificate list");
+        let extensions = core::iter::from_fn(|| r.vec24().and_then(|_| r.vec16()).ok());
+        extensions.into_iter().any(|list| !list.is_empty())
+    }
+
     /// The encoded entries.
     pub const fn entries(self) -> &'a [u8] {
         self.0

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is allowed and preferred.
 
-use super::names::Protocol;
+use crate::names::Protocol;
 use crate::suite::{Group, Suite, Version};
 use core::fmt;
 
@@ -29,7 +29,7 @@ impl<T: Copy, const N: usize> List<T, N> {
 
     /// Whether it holds nothing.
     pub const fn is_empty(&self) -> bool {
-        N == 0 || self.values[0].is_none()
+        !matches!(self.values.first(), Some(Some(_)))
     }
 }
 

@@ -4,22 +4,46 @@
 use super::Context;
 use crate::config::{Chain, ClientCertificate, ClientVerifier, Environment, MAX_SCHEMES};
 use crate::error::Error;
-use crate::wire::Reader;
-use ttls_crypto::hash::Algorithm;
+use crate::inline::Inline;
+use crate::suite::Version;
+use crate::wire::{Reader, Writer};
+use ttls_crypto::hash::{Algorithm, MAX_DIGEST};
 
-/// The hash of a signature scheme that clients may use, by code point (RFC 8446 §4.2.3, RFC 5246 §7.4.1.4.1).
-pub(super) const fn scheme_hash(scheme: u16) -> Option<Algorithm> {
+/// What a CertificateVerify signs, as the verifier takes it: a digest, or the message itself. TLS 1.3's message is 64
+/// spaces, a context of 33 bytes, a zero and the transcript's hash (RFC 8446 §4.4.3).
+pub(super) type Content = Inline<{ 64 + 33 + 1 + MAX_DIGEST }>;
+
+/// What a signature scheme signs, by code point (RFC 8446 §4.2.3, RFC 5246 §7.4.1.4.1); `None` for one that is not
+/// known here.
+const fn signed_by(scheme: u16) -> Option<Signed> {
     match scheme {
-        0x0401 | 0x0403 | 0x0804 | 0x0809 => Some(Algorithm::Sha256),
-        0x0501 | 0x0503 | 0x0805 | 0x080a => Some(Algorithm::Sha384),
-        0x0601 | 0x0603 | 0x0806 | 0x080b => Some(Algorithm::Sha512),
+        0x0401 | 0x0403 | 0x0804 | 0x0809 => Some(Signed::Digest(Algorithm::Sha256)),
+        0x0501 | 0x0503 | 0x0805 | 0x080a => Some(Signed::Digest(Algorithm::Sha384)),
+        0x0601 | 0x0603 | 0x0806 | 0x080b => Some(Signed::Digest(Algorithm::Sha512)),
+        ED25519 => Some(Signed::Message),
         _ => None,
     }
 }
 
-/// PKCS#1 v1.5, which TLS 1.3 leaves to certificates.
-pub(super) const fn is_pkcs1(scheme: u16) -> bool {
-    matches!(scheme, 0x0401 | 0x0501 | 0x0601)
+/// ed25519, which signs the message.
+const ED25519: u16 = 0x0807;
+
+/// What a scheme signs.
+#[derive(Clone, Copy)]
+pub(super) enum Signed {
+    /// The digest of the message.
+    Digest(Algorithm),
+    /// The message.
+    Message,
+}
+
+/// Whether a scheme may sign a CertificateVerify. TLS 1.3 leaves PKCS#1 v1.5 to certificates; in TLS 1.2 the message
+/// is the whole handshake, of which only hashes are kept.
+const fn may_sign(scheme: u16, version: Version) -> bool {
+    match version {
+        Version::Tls12 => scheme != ED25519,
+        Version::Tls13 => !matches!(scheme, 0x0401 | 0x0501 | 0x0601),
+    }
 }
 
 fn verifier<'a>(env: &'a mut Environment<'_>) -> Result<&'a mut dyn ClientVerifier, Error> {
@@ -29,14 +53,34 @@ fn verifier<'a>(env: &'a mut Environment<'_>) -> Result<&'a mut dyn ClientVerifi
     }
 }
 
-/// Schemes to ask for, if `allowed`.
-pub(super) fn schemes<'a>(
-    env: &'a Environment<'_>,
-    allowed: impl Fn(u16) -> bool + 'a,
-) -> impl Iterator<Item = u16> + 'a {
+/// Schemes that the verifier knows, as does the core.
+fn known<'a>(env: &'a Environment<'_>) -> impl Iterator<Item = u16> + 'a {
     let offered = env.clients.as_ref().map(|clients| clients.schemes()).unwrap_or_default();
-    let offered = offered.iter().copied().take(MAX_SCHEMES);
-    offered.filter(move |&scheme| scheme_hash(scheme).is_some() && allowed(scheme))
+    offered.iter().copied().take(MAX_SCHEMES).filter(|&scheme| signed_by(scheme).is_some())
+}
+
+/// Writes the schemes that a CertificateVerify of this version may use, with the list's length.
+///
+/// # Errors
+/// [`Error::Internal`] if the verifier knows none: the list can not be empty.
+pub(super) fn write_schemes(
+    env: &Environment<'_>,
+    version: Version,
+    out: &mut Writer<'_>,
+) -> Result<(), Error> {
+    let start = out.len();
+    out.vec::<2>(|out| {
+        known(env).filter(|&scheme| may_sign(scheme, version)).try_for_each(|scheme| out.u16(scheme))
+    })?;
+    match out.len() - start {
+        0..=2 => Err(Error::Internal("the client verifier knows no signature scheme for this version")),
+        _ => Ok(()),
+    }
+}
+
+/// Writes the schemes that certificates may be signed with, with the list's length.
+pub(super) fn write_certificate_schemes(env: &Environment<'_>, out: &mut Writer<'_>) -> Result<(), Error> {
+    out.vec::<2>(|out| known(env).try_for_each(|scheme| out.u16(scheme)))
 }
 
 /// Judges the client's certificates. Returns whether there are any, so that a CertificateVerify must follow.
@@ -52,21 +96,22 @@ pub(super) fn verify_chain(cx: &mut Context<'_, '_, '_>, chain: Chain<'_>) -> Re
     Ok(true)
 }
 
-/// Verifies a CertificateVerify whose content, by the scheme's hash, has the digest that `digest` gives.
+/// Verifies a CertificateVerify, whose content `content` gives as the scheme signs it.
 pub(super) fn verify_signature(
     cx: &mut Context<'_, '_, '_>,
     body: &[u8],
-    allowed: impl Fn(u16) -> bool,
-    digest: impl FnOnce(Algorithm) -> ttls_crypto::hash::Digest,
+    version: Version,
+    content: impl FnOnce(Signed) -> Option<Content>,
 ) -> Result<(), Error> {
     let mut r = Reader::new(body, "CertificateVerify");
     let scheme = r.u16()?;
     let signature = r.vec16()?.rest();
     r.finish()?;
-    let hash = scheme_hash(scheme).filter(|_| schemes(cx.env, &allowed).any(|offered| offered == scheme));
-    let hash = hash.ok_or(Error::Illegal("CertificateVerify uses a scheme that was not offered"))?;
-    let digest = digest(hash);
+    let offered = may_sign(scheme, version) && known(cx.env).any(|known| known == scheme);
+    let signed = signed_by(scheme).filter(|_| offered);
+    let signed = signed.ok_or(Error::Illegal("CertificateVerify uses a scheme that was not offered"))?;
+    let content = content(signed).ok_or(Error::Internal("a hash of the transcript that was not kept"))?;
     verifier(cx.env)?
-        .verify_signature(scheme, digest.as_bytes(), signature)
+        .verify_signature(scheme, content.as_bytes(), signature)
         .map_err(|_| Error::BadProof("the client's CertificateVerify"))
 }

@@ -2,7 +2,7 @@
 //! ClientHello: what both versions negotiate the same way.
 
 use super::session::Session;
-use super::{Context, Link, Message, State, tls12, tls13};
+use super::{Context, Link, State, tls12, tls13};
 use crate::admission::Request;
 use crate::config::{
     CertificateId, CertificateSet, ClientCertificate, Environment, Policy, Protocol, ServerName, UnknownName,
@@ -12,7 +12,7 @@ use crate::fingerprint::Ja4;
 use crate::record::MAX_PLAINTEXT;
 use crate::suite::{KeyKind, Scheme, Suite, Version, scheme_code};
 use crate::wire::codes::{self, message};
-use crate::wire::{ClientHello, U16List};
+use crate::wire::{ClientHello, Message, U16List};
 use ttls_crypto::aead;
 use ttls_crypto::hash::Algorithm::{Sha256, Sha384, Sha512};
 
@@ -35,7 +35,7 @@ impl ExpectClientHello {
         let hello = ClientHello::parse(body)?;
         cx.link.client_random = *hello.random;
         let version = choose_version(&hello, cx.env.policy)?;
-        let server_name = hello.server_name.map(ServerName::new).transpose()?;
+        let server_name = hello.server_name.and_then(ServerName::new);
         let alpn = choose_alpn(&hello, cx.env.policy)?;
         let fingerprint = cx.env.policy.fingerprint.then(|| Ja4::of(&hello));
         let offer = Offer { hello, raw: m.raw, server_name, alpn, fingerprint };
@@ -52,6 +52,7 @@ pub(super) struct Offer<'m> {
     pub(super) hello: ClientHello<'m>,
     /// The whole message.
     pub(super) raw: &'m [u8],
+    /// What server_name asks for, if it is a DNS host name.
     pub(super) server_name: Option<ServerName>,
     pub(super) alpn: Option<Protocol>,
     pub(super) fingerprint: Option<Ja4>,
@@ -86,6 +87,10 @@ impl Offer<'_> {
 
 /// RFC 8446 §4.2.1, and the fallback check of RFC 7507.
 fn choose_version(hello: &ClientHello<'_>, policy: &Policy) -> Result<Version, Error> {
+    // RFC 8446 §D.5.
+    if hello.legacy_version <= codes::SSL3 {
+        return Err(Error::NoCommonVersion);
+    }
     let offers = |version: Version| match hello.versions {
         Some(versions) => versions.contains(version.code()),
         None => version == Version::Tls12 && hello.legacy_version >= codes::TLS12,
@@ -136,16 +141,24 @@ pub(super) fn acceptable_suites<'a>(
 }
 
 /// The certificates for the name the client asks for (RFC 6066 §3): the exact name, then a wildcard, then
-/// the default. The flag tells whether the name was known, so that it is acknowledged.
+/// the default. What is no host name, as an address or a name with a port, is a name that is not known. The flag tells
+/// whether the name was known, so that it is acknowledged.
+///
+/// # Errors
+/// [`Error::UnknownName`] where unknown names are refused: a ticket does not help, as it may be for a name that is gone.
 pub(super) fn certificates_for(
     env: &Environment<'_>,
-    name: Option<&ServerName>,
+    offer: &Offer<'_>,
 ) -> Result<(CertificateSet, bool), Error> {
-    let Some(name) = name else { return Ok((env.credentials.default_set(), false)) };
-    let by_wildcard = || env.credentials.by_name(name.wildcard()?.as_bytes());
-    match env.credentials.by_name(name.as_bytes()).or_else(by_wildcard) {
+    let known = offer.server_name.as_ref().and_then(|name| {
+        let by_wildcard = || env.credentials.by_name(name.wildcard()?.as_bytes());
+        env.credentials.by_name(name.as_bytes()).or_else(by_wildcard)
+    });
+    match known {
         Some(set) => Ok((set, true)),
-        None if env.policy.unknown_name == UnknownName::Refuse => Err(Error::UnknownName),
+        None if offer.hello.server_name.is_some() && env.policy.unknown_name == UnknownName::Refuse => {
+            Err(Error::UnknownName)
+        }
         None => Ok((env.credentials.default_set(), false)),
     }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a handshake negotiates.
 
-use crate::config::{Protocol, ServerName};
 use crate::fingerprint::Ja4;
+use crate::names::{Protocol, ServerName};
 use crate::suite::{Group, Suite, Version};
 
 /// What a handshake negotiated.

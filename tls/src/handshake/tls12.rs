@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The TLS 1.2 handshake with ephemeral key exchange (RFC 5246 §7.4, RFC 8422 §5).
 
-use super::client_auth;
+use super::client_auth::{self, Content, Signed};
 use super::hello::{self, Offer, RecordLimit, Signer};
 use super::session::Session;
-use super::{Agreed, Context, Job, Link, Message, State, check_finished};
+use super::{Agreed, Context, Job, Link, State, check_finished};
 use crate::config::{Chain, ServerName};
 use crate::error::Error;
+use crate::inline::Inline;
 use crate::prf::{self, MASTER, WriteKeys};
 use crate::suite::{Group, KeyKind, Suite, Version, group_code, scheme_code};
 use crate::ticket::TicketState;
-use crate::transcript::Transcript;
+use crate::transcript::Transcripts;
 use crate::wire::codes::{self, extension, message};
-use crate::wire::{Reader, U16List, Writer};
-use ttls_crypto::hash::{Algorithm, Digest, Hash};
+use crate::wire::{Message, Reader, U16List, Writer};
+use ttls_crypto::hash::{Digest, Hash};
 use ttls_crypto::job::{KeyExchange, PeerShare, Share, SharedSecret, SignRequest, Signature};
 use ttls_crypto::secret::Secret;
 
@@ -27,7 +28,7 @@ const UNCOMPRESSED: u8 = 0;
 /// Extensions and secrets that both the full and the abbreviated handshake carry along.
 struct Hello {
     session: Session,
-    transcript: Transcript,
+    transcript: Transcripts,
     server_random: [u8; 32],
     record_limit: RecordLimit,
     extended_master_secret: bool,
@@ -48,8 +49,9 @@ pub(super) fn start(cx: &mut Context<'_, '_, '_>, offer: Offer<'_>) -> Result<St
     if cx.env.policy.tls13 {
         server_random[24..].copy_from_slice(DOWNGRADE);
     }
+    let asked = hello::asks_for_certificate(cx.env);
     let parts = |session: Session, ticket: bool, name_known: bool| Hello {
-        transcript: Transcript::new(session.suite.hash()),
+        transcript: Transcripts::new(session.suite.hash(), asked),
         session,
         server_random,
         record_limit,
@@ -64,6 +66,7 @@ pub(super) fn start(cx: &mut Context<'_, '_, '_>, offer: Offer<'_>) -> Result<St
         && offer.hello.session_ticket.is_some()
         && !hello::asks_for_certificate(cx.env);
 
+    let (set, name_known) = hello::certificates_for(cx.env, &offer)?;
     if let Some(resumed) = tickets.then(|| accept_ticket(cx, &offer)).flatten() {
         // Tickets are only issued with it; without it now, someone may be in between (RFC 7627 §5.3).
         if !offer.hello.extended_master_secret {
@@ -72,14 +75,11 @@ pub(super) fn start(cx: &mut Context<'_, '_, '_>, offer: Offer<'_>) -> Result<St
         let mut session = offer.session(resumed.suite);
         session.resumed = true;
         offer.admit(cx.env, true)?;
-        // A ticket in the second half of its life is renewed.
-        let age = cx.env.now.saturating_sub(resumed.issued);
-        let renew = age > u64::from(cx.env.policy.ticket_lifetime) * 500;
-        return resume(cx, &offer, parts(session, renew, false), &resumed.secret);
+        // The ticket is not renewed: its master secret is good for its lifetime from the full handshake on.
+        return resume(cx, &offer, parts(session, false, false), &resumed.secret);
     }
 
     let group = choose_group(cx, offer.hello.groups)?;
-    let (set, name_known) = hello::certificates_for(cx.env, offer.server_name.as_ref())?;
     let (suite, signer) = choose_suite(cx, &offer, set)?;
     let mut session = offer.session(suite);
     session.group = Some(group);
@@ -106,10 +106,14 @@ fn check(offer: &Offer<'_>, cx: &Context<'_, '_, '_>) -> Result<(), Error> {
     if hello.point_formats.is_some_and(|formats| !formats.contains(&UNCOMPRESSED)) {
         return Err(Error::Illegal("ec_point_formats lacks uncompressed"));
     }
-    // Without it a client certificate could be relayed to another connection (RFC 7627 §1).
-    let required = cx.env.policy.extended_master_secret_required || hello::asks_for_certificate(cx.env);
-    if required && !hello.extended_master_secret {
-        return Err(Error::NoCommonParameters("extended master secret"));
+    if !hello.extended_master_secret {
+        if cx.env.policy.extended_master_secret_required {
+            return Err(Error::NoCommonParameters("extended master secret"));
+        }
+        // Without it a client certificate could be relayed to another connection (RFC 7627 §1).
+        if hello::asks_for_certificate(cx.env) {
+            return Err(Error::NoCommonParameters("extended master secret, which client certificates need,"));
+        }
     }
     Ok(())
 }
@@ -214,7 +218,7 @@ impl Hello {
     }
 }
 
-/// The abbreviated handshake (RFC 5077 §3.1): ServerHello, [NewSessionTicket], change_cipher_spec, Finished.
+/// The abbreviated handshake (RFC 5077 §3.1): ServerHello, change_cipher_spec, Finished.
 fn resume(
     cx: &mut Context<'_, '_, '_>,
     offer: &Offer<'_>,
@@ -228,11 +232,11 @@ fn resume(
     hello.transcript.add(offer.raw);
     cx.begin_flight()?;
     hello.write(offer.hello.session_id, false, cx.out.draft())?;
+    cx.end_flight()?;
     let random = cx.link.client_random;
     cx.env.log_secret("CLIENT_RANDOM", &random, master.expose());
     let (client, server) = prf::write_keys(hello.session.suite, &master, &random, &hello.server_random)?;
-    let closing =
-        Closing { session: hello.session, transcript: hello.transcript, master, ticket: hello.ticket };
+    let closing = Closing { session: hello.session, transcript: hello.transcript, master, ticket: false };
     let closing = closing.write_finished(cx, server)?;
     let state = ExpectChangeCipherSpec { closing, client, server: None };
     Ok(State::Tls12ChangeCipherSpec(state))
@@ -265,7 +269,7 @@ impl AwaitGeneration {
                 crate::config::write_status(staple, out)
             })?;
         }
-        let params = Params::new(self.group, share)?;
+        let params = params(self.group, share)?;
         let mut content = Hash::new(self.signer.scheme.hash());
         content.update(&cx.link.client_random);
         content.update(&self.hello.server_random);
@@ -280,25 +284,15 @@ impl AwaitGeneration {
 }
 
 /// ServerECDHParams (RFC 8422 §5.4).
-struct Params {
-    bytes: [u8; 4 + 65],
-    len: usize,
-}
+type Params = Inline<{ 4 + 65 }>;
 
-impl Params {
-    fn new(group: Group, share: &Share) -> Result<Self, Error> {
-        let mut params = Self { bytes: [0; 4 + 65], len: 0 };
-        let mut out = Writer::new(&mut params.bytes);
-        out.u8(NAMED_CURVE)?;
-        out.u16(group_code(group))?;
-        out.vec::<1>(|out| out.put(share.as_bytes()))?;
-        params.len = out.len();
-        Ok(params)
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
+fn params(group: Group, share: &Share) -> Result<Params, Error> {
+    let mut bytes = [0; 4 + 65];
+    let mut out = Writer::new(&mut bytes);
+    out.u8(NAMED_CURVE)?;
+    out.u16(group_code(group))?;
+    out.vec::<1>(|out| out.put(share.as_bytes()))?;
+    Inline::new(out.written()).ok_or(Error::Internal("ServerECDHParams length"))
 }
 
 /// Waits for the signature.
@@ -332,20 +326,14 @@ impl AwaitSignature {
     }
 }
 
-/// Schemes with the hash of the suite: the transcript is not kept, only its hash, so no other can be verified.
-fn provable(hash: Algorithm) -> impl Fn(u16) -> bool {
-    move |scheme| client_auth::scheme_hash(scheme) == Some(hash)
-}
-
 /// CertificateRequest (RFC 5246 §7.4.4).
 fn write_certificate_request(cx: &mut Context<'_, '_, '_>, hello: &mut Hello) -> Result<(), Error> {
     /// ClientCertificateType rsa_sign and ecdsa_sign.
     const TYPES: [u8; 2] = [1, 64];
     let env = &*cx.env;
-    let allowed = provable(hello.session.suite.hash());
     hello.transcript.write(message::CERTIFICATE_REQUEST, cx.out.draft(), |out| {
         out.vec::<1>(|out| out.put(&TYPES))?;
-        out.vec::<2>(|out| client_auth::schemes(env, allowed).try_for_each(|s| out.u16(s)))?;
+        client_auth::write_schemes(env, Version::Tls12, out)?;
         let names = env.clients.as_ref().map(|clients| clients.authorities()).unwrap_or_default();
         out.vec::<2>(|out| out.put(names))
     })
@@ -448,9 +436,10 @@ impl ExpectCertificateVerify {
     pub(super) fn handle(mut self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<State, Error> {
         let body = m.expect(message::CERTIFICATE_VERIFY, "the client's CertificateVerify")?;
         let closing = &mut self.0.closing;
-        let transcript = closing.transcript.hash();
-        let allowed = provable(closing.session.suite.hash());
-        client_auth::verify_signature(cx, body, allowed, |_| transcript)?;
+        client_auth::verify_signature(cx, body, Version::Tls12, |signed| match signed {
+            Signed::Digest(hash) => Content::new(closing.transcript.hash_by(hash)?.as_bytes()),
+            Signed::Message => None,
+        })?;
         closing.session.client_authenticated = true;
         closing.transcript.add(m.raw);
         Ok(State::Tls12ChangeCipherSpec(self.0))
@@ -460,22 +449,17 @@ impl ExpectCertificateVerify {
 /// What the last messages of both sides need.
 struct Closing {
     session: Session,
-    transcript: Transcript,
+    transcript: Transcripts,
     master: Secret<MASTER>,
     ticket: bool,
 }
 
 impl Closing {
-    /// Writes [NewSessionTicket], change_cipher_spec and Finished, after the ServerHello of an abbreviated handshake.
-    /// From here on `server` seals.
+    /// Writes [NewSessionTicket], change_cipher_spec and Finished. From here on `server` seals.
     fn write_finished(mut self, cx: &mut Context<'_, '_, '_>, server: WriteKeys) -> Result<Self, Error> {
         if self.ticket {
-            if !cx.out.is_drafting() {
-                cx.begin_flight()?;
-            }
+            cx.begin_flight()?;
             self.write_ticket(cx)?;
-        }
-        if cx.out.is_drafting() {
             cx.end_flight()?;
         }
         cx.out.change_cipher_spec()?;

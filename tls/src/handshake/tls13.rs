@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The TLS 1.3 handshake (RFC 8446 §2, §4).
 
-use super::client_auth;
+use super::client_auth::{self, Content, Signed};
 use super::hello::{self, ExpectClientHello, Offer, RecordLimit, Signer};
 use super::session::Session;
-use super::{Agreed, Context, Job, Message, State, check_finished};
-use crate::config::{Chain, Environment};
+use super::{Agreed, Context, Job, State, check_finished};
+use crate::config::{CertificateSet, Chain, Environment};
 use crate::error::Error;
+use crate::inline::Inline;
 use crate::key_schedule::{self, EarlySecret, FinishedKey, HandshakeSecret, MasterSecret};
 use crate::record;
 use crate::suite::{Group, KeyKind, Suite, Version, group_code, scheme_code};
@@ -14,8 +15,8 @@ use crate::ticket::TicketState;
 use crate::traffic::Secrets;
 use crate::transcript::Transcript;
 use crate::wire::codes::{self, content_type, extension, message};
-use crate::wire::{ClientHello, Reader, Writer};
-use ttls_crypto::hash::{Algorithm, Digest, Hash};
+use crate::wire::{ClientHello, Message, Reader, Writer};
+use ttls_crypto::hash::Digest;
 use ttls_crypto::job::{KeyExchange, PeerShare, Share, SharedSecret, SignRequest, Signature};
 
 /// PSK identities that are tried before a full handshake is made.
@@ -37,23 +38,7 @@ pub(super) struct Retry {
 }
 
 /// legacy_session_id, to be echoed.
-#[derive(Clone, Copy)]
-struct SessionId {
-    bytes: [u8; 32],
-    len: usize,
-}
-
-impl SessionId {
-    fn new(id: &[u8]) -> Result<Self, Error> {
-        let mut bytes = [0; 32];
-        bytes.get_mut(..id.len()).ok_or(Error::Malformed("ClientHello session_id"))?.copy_from_slice(id);
-        Ok(Self { bytes, len: id.len() })
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
+type SessionId = Inline<32>;
 
 /// How the server proves who it is.
 enum Authentication {
@@ -95,12 +80,11 @@ pub(super) fn start(
         (group, None) => return request_retry(cx, &offer, suite, group),
     };
     let mut transcript = retry.map_or_else(|| Transcript::new(suite.hash()), |retry| retry.transcript);
+    let (set, name_known) = hello::certificates_for(cx.env, &offer)?;
     let authentication = match accept_psk(cx.env, &offer, suite, &transcript)? {
         Some((early, index)) => Authentication::Psk { early, index },
-        None => choose_certificate(cx.env, &offer)?,
+        None => choose_certificate(set, &offer)?,
     };
-    let name_known = hello.server_name.is_some()
-        && hello::certificates_for(cx.env, offer.server_name.as_ref()).is_ok_and(|(_, known)| known);
     let record_limit = hello::limit_records(cx.link, hello, Version::Tls13)?;
     transcript.add(offer.raw);
 
@@ -111,7 +95,7 @@ pub(super) fn start(
         session,
         transcript,
         authentication,
-        session_id: SessionId::new(hello.session_id)?,
+        session_id: session_id(hello)?,
         retried: wanted.is_some(),
         record_limit,
         name_known,
@@ -147,6 +131,10 @@ fn check(hello: &ClientHello<'_>, retried: bool) -> Result<(), Error> {
         return Err(Error::Illegal("early_data after HelloRetryRequest"));
     }
     Ok(())
+}
+
+fn session_id(hello: &ClientHello<'_>) -> Result<SessionId, Error> {
+    Inline::new(hello.session_id).ok_or(Error::Malformed("ClientHello session_id"))
 }
 
 /// psk_dhe_ke is among the client's modes.
@@ -188,11 +176,11 @@ fn request_retry(
     let mut transcript = Transcript::new(suite.hash());
     transcript.add(offer.raw);
     let mut transcript = transcript.into_message_hash();
-    let session_id = SessionId::new(offer.hello.session_id)?;
+    let session_id = session_id(&offer.hello)?;
     write_hello(cx, &mut transcript, suite, &session_id, &RETRY_RANDOM, |out| {
         out.extension(extension::KEY_SHARE, |out| out.u16(group_code(group)))
     })?;
-    if session_id.len > 0 {
+    if !session_id.as_bytes().is_empty() {
         cx.out.change_cipher_spec()?;
     }
     let retry = Retry { suite, group, transcript };
@@ -261,10 +249,9 @@ fn accept_psk(
     Ok(None)
 }
 
-fn choose_certificate(env: &Environment<'_>, offer: &Offer<'_>) -> Result<Authentication, Error> {
+fn choose_certificate(set: CertificateSet, offer: &Offer<'_>) -> Result<Authentication, Error> {
     let verifiable =
         offer.hello.signature_algorithms.ok_or(Error::MissingExtension("signature_algorithms"))?;
-    let (set, _) = hello::certificates_for(env, offer.server_name.as_ref())?;
     let signer = [KeyKind::EcdsaP256, KeyKind::Rsa]
         .into_iter()
         .find_map(|kind| hello::signer(set, kind, Version::Tls13, verifiable))
@@ -309,7 +296,7 @@ impl AwaitKeyExchange {
             }
         })?;
         // Middlebox compatibility mode (RFC 8446 §D.4); after a HelloRetryRequest it is already sent.
-        if session_id.len > 0 && !self.retried {
+        if !session_id.as_bytes().is_empty() && !self.retried {
             cx.out.change_cipher_spec()?;
         }
 
@@ -359,7 +346,8 @@ fn write_encrypted_extensions(
 ) -> Result<(), Error> {
     transcript.write(message::ENCRYPTED_EXTENSIONS, cx.out.draft(), |out| {
         out.vec::<2>(|out| {
-            if name_known {
+            // A resumed handshake does not acknowledge the name (RFC 6066 §3).
+            if name_known && !session.resumed {
                 out.extension(extension::SERVER_NAME, |_| Ok(()))?;
             }
             match record_limit {
@@ -387,7 +375,11 @@ fn write_certificate_request(cx: &mut Context<'_, '_, '_>, transcript: &mut Tran
         out.u8(0)?;
         out.vec::<2>(|out| {
             out.extension(extension::SIGNATURE_ALGORITHMS, |out| {
-                out.vec::<2>(|out| client_auth::schemes(env, allowed_scheme).try_for_each(|s| out.u16(s)))
+                client_auth::write_schemes(env, Version::Tls13, out)
+            })?;
+            // Clients look here for the algorithms of their chain.
+            out.extension(extension::SIGNATURE_ALGORITHMS_CERT, |out| {
+                client_auth::write_certificate_schemes(env, out)
             })?;
             match env.clients.as_ref().map(|clients| clients.authorities()).unwrap_or_default() {
                 [] => Ok(()),
@@ -396,10 +388,6 @@ fn write_certificate_request(cx: &mut Context<'_, '_, '_>, transcript: &mut Tran
             }
         })
     })
-}
-
-const fn allowed_scheme(scheme: u16) -> bool {
-    !client_auth::is_pkcs1(scheme)
 }
 
 /// The server's flight while it is being written.
@@ -425,7 +413,8 @@ impl Flight {
             credential.chain.write_tls13(staple, out)
         })?;
         let hash = signer.scheme.hash();
-        let digest = proof_digest(hash, b"TLS 1.3, server CertificateVerify", &self.transcript.hash());
+        let content = proof_content(b"TLS 1.3, server CertificateVerify", &self.transcript.hash())?;
+        let digest = hash.digest(content.as_bytes());
         let request = SignRequest { scheme: signer.scheme, digest, entropy: cx.env.secret() };
         let job = Job::Sign { certificate: signer.certificate, request };
         let state = AwaitSignature { flight: self, signer };
@@ -467,14 +456,12 @@ impl Flight {
     }
 }
 
-/// The digest of what CertificateVerify signs (RFC 8446 §4.4.3).
-fn proof_digest(hash: Algorithm, context: &[u8], transcript: &Digest) -> Digest {
-    let mut content = Hash::new(hash);
-    content.update(&[b' '; 64]);
-    content.update(context);
-    content.update(&[0]);
-    content.update(transcript.as_bytes());
-    content.finish()
+/// What CertificateVerify signs (RFC 8446 §4.4.3).
+fn proof_content(context: &[u8; 33], transcript: &Digest) -> Result<Content, Error> {
+    let mut content = Content::EMPTY;
+    let parts = [&[b' '; 64][..], context, &[0], transcript.as_bytes()];
+    let put = parts.into_iter().try_for_each(|part| content.push(part));
+    put.map(|()| content).ok_or(Error::Internal("the content of CertificateVerify"))
 }
 
 /// Waits for the signature.
@@ -509,6 +496,10 @@ impl ExpectCertificate {
         }
         let chain = Chain::new(r.vec24()?.rest())?;
         r.finish()?;
+        // CertificateRequest asks for no extension of a certificate (RFC 8446 §4.4.2).
+        if chain.has_extensions() {
+            return Err(Error::UnsupportedExtension("the client's Certificate"));
+        }
         let proof_follows = client_auth::verify_chain(cx, chain)?;
         self.0.transcript.add(m.raw);
         let state = match proof_follows {
@@ -526,8 +517,10 @@ impl ExpectCertificateVerify {
     pub(super) fn handle(mut self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<State, Error> {
         let body = m.expect(message::CERTIFICATE_VERIFY, "the client's CertificateVerify")?;
         let transcript = self.0.transcript.hash();
-        client_auth::verify_signature(cx, body, allowed_scheme, |hash| {
-            proof_digest(hash, b"TLS 1.3, client CertificateVerify", &transcript)
+        let content = proof_content(b"TLS 1.3, client CertificateVerify", &transcript)?;
+        client_auth::verify_signature(cx, body, Version::Tls13, |signed| match signed {
+            Signed::Digest(hash) => Content::new(hash.digest(content.as_bytes()).as_bytes()),
+            Signed::Message => Some(content),
         })?;
         self.0.session.client_authenticated = true;
         self.0.transcript.add(m.raw);

@@ -126,7 +126,7 @@ impl Opener {
             self.first = false;
 
             if self.compatibility && kind == content_type::CHANGE_CIPHER_SPEC {
-                if record[HEADER..] != [1] {
+                if record.get(HEADER..) != Some(&[1]) {
                     return Err(Error::Unexpected("a change_cipher_spec of one byte, 1"));
                 }
                 self.dropped += 1;

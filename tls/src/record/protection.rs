@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One direction's record protection (RFC 8446 §5.2–5.3, RFC 5288, RFC 7905).
 
-use super::{HEADER, header};
+use super::{HEADER, MAX_PLAINTEXT, header};
 use crate::error::Error;
 use crate::suite::{Suite, Version};
 use crate::wire::codes::content_type;
@@ -107,23 +107,25 @@ impl Protection {
     /// # Errors
     /// [`Error::Internal`] if the record does not fit, or the sequence number is used up.
     pub fn seal(&mut self, kind: u8, record: &mut [u8], len: usize) -> Result<usize, Error> {
-        let total = len + self.overhead();
+        const TOO_SMALL: Error = Error::Internal("record storage is too small");
+        let total = len.saturating_add(self.overhead());
         let headroom = self.headroom();
-        let record = record.get_mut(..total).ok_or(Error::Internal("record storage is too small"))?;
+        let record = record.get_mut(..total).ok_or(TOO_SMALL)?;
         let nonce = self.nonce();
         let (head, body) = record.split_at_mut(headroom);
         if self.form == Form::Tls13 {
             head.copy_from_slice(&header(content_type::APPLICATION_DATA, len + 1 + TAG)?);
-            let (inner, tag) = body.split_at_mut(len + 1);
-            inner[len] = kind;
-            tag.copy_from_slice(&self.key.seal(&nonce, head, inner));
+            let (inner, tag) = body.split_last_chunk_mut::<TAG>().ok_or(TOO_SMALL)?;
+            *inner.last_mut().ok_or(TOO_SMALL)? = kind;
+            *tag = self.key.seal(&nonce, head, inner);
         } else {
-            head[..HEADER].copy_from_slice(&header(kind, total - HEADER)?);
+            let (head, explicit) = head.split_first_chunk_mut::<HEADER>().ok_or(TOO_SMALL)?;
+            *head = header(kind, total - HEADER)?;
             // The explicit nonce is the sequence number; the iv is zero there. Empty without one.
-            head[HEADER..].copy_from_slice(&nonce[4..][..headroom - HEADER]);
+            explicit.iter_mut().zip(&nonce[4..]).for_each(|(to, from)| *to = *from);
             let aad = self.tls12_aad(kind, len)?;
-            let (text, tag) = body.split_at_mut(len);
-            tag.copy_from_slice(&self.key.seal(&nonce, &aad, text));
+            let (text, tag) = body.split_last_chunk_mut::<TAG>().ok_or(TOO_SMALL)?;
+            *tag = self.key.seal(&nonce, &aad, text);
         }
         self.advance()?;
         Ok(total)
@@ -133,28 +135,31 @@ impl Protection {
     ///
     /// # Errors
     /// [`Error::BadRecordMac`] if it is forged or too short; [`Error::RecordOverflow`] if the plaintext is longer
-    /// than `limit`; [`Error::Unexpected`] if TLS 1.3 plaintext has no content type.
+    /// than `limit`, or in TLS 1.3 with its padding than 2^14 bytes; [`Error::Unexpected`] if TLS 1.3 plaintext has no
+    /// content type.
     pub fn open(&mut self, record: &mut [u8], limit: usize) -> Result<(u8, Range<usize>), Error> {
         let headroom = self.headroom();
         let (head, body) = record.split_at_mut_checked(headroom).ok_or(Error::BadRecordMac)?;
         let (text, tag) = body.split_last_chunk_mut::<TAG>().ok_or(Error::BadRecordMac)?;
         let mut nonce = self.nonce();
-        let kind = head[0];
+        let kind = *head.first().ok_or(Error::BadRecordMac)?;
         if self.form == Form::Tls13 {
             self.key.open(&nonce, head, text, tag).map_err(|_| Error::BadRecordMac)?;
             self.advance()?;
             // TLSInnerPlaintext: content, type, zeros (RFC 8446 §5.4).
-            let last = text
-                .iter()
-                .rposition(|&byte| byte != 0)
-                .ok_or(Error::Unexpected("a content type inside the record"))?;
-            if last > limit {
+            if text.len() > MAX_PLAINTEXT + 1 {
                 return Err(Error::RecordOverflow);
             }
-            return Ok((text[last], headroom..headroom + last));
+            let mut backwards = text.iter().enumerate().rev();
+            let inner = backwards.find(|(_, byte)| **byte != 0);
+            let (len, &kind) = inner.ok_or(Error::Unexpected("a content type inside the record"))?;
+            if len > limit {
+                return Err(Error::RecordOverflow);
+            }
+            return Ok((kind, headroom..headroom + len));
         }
-        if self.form == Form::Tls12Explicit {
-            nonce[4..].copy_from_slice(&head[HEADER..]);
+        if let (Form::Tls12Explicit, Some(explicit)) = (self.form, head.last_chunk::<8>()) {
+            nonce[4..].copy_from_slice(explicit);
         }
         let aad = self.tls12_aad(kind, text.len())?;
         self.key.open(&nonce, &aad, text, tag).map_err(|_| Error::BadRecordMac)?;

@@ -5,8 +5,11 @@ use super::codes::extension;
 use super::reader::{Reader, U16List};
 use crate::error::Error;
 
-/// More extensions than any client sends; duplicates are searched pairwise, so their number is bounded.
-const MAX_EXTENSIONS: usize = 128;
+/// Extensions among which one that appears twice is looked for: pairwise, so their number is bounded. Of those that
+/// mean something here, every one is among them; the others are ignored anyway.
+const COMPARED: usize = 128;
+/// Extensions that mean something here.
+const KNOWN: usize = 16;
 
 /// A parsed ClientHello. Extensions that are absent are `None`; unknown ones are skipped.
 pub struct ClientHello<'a> {
@@ -120,7 +123,7 @@ impl<'a> ClientHello<'a> {
     }
 
     fn parse_extensions(&mut self, mut list: Reader<'a>) -> Result<(), Error> {
-        let mut seen = [0u16; MAX_EXTENSIONS];
+        let mut seen = [0u16; COMPARED];
         let mut count = 0;
         while !list.is_empty() {
             if self.pre_shared_key.is_some() {
@@ -131,14 +134,20 @@ impl<'a> ClientHello<'a> {
             if seen.iter().take(count).any(|&earlier| earlier == kind) {
                 return Err(Error::Illegal("an extension appears twice"));
             }
-            *seen.get_mut(count).ok_or(Error::Malformed("ClientHello: more than 128 extensions"))? = kind;
-            count += 1;
-            self.parse_extension(kind, body)?;
+            let known = self.parse_extension(kind, body)?;
+            // Room is left for all that are known.
+            if known || count < COMPARED - KNOWN {
+                *seen
+                    .get_mut(count)
+                    .ok_or(Error::Internal("more extensions are known than there is room"))? = kind;
+                count += 1;
+            }
         }
         Ok(())
     }
 
-    fn parse_extension(&mut self, kind: u16, body: &'a [u8]) -> Result<(), Error> {
+    /// `false` if the extension means nothing here.
+    fn parse_extension(&mut self, kind: u16, body: &'a [u8]) -> Result<bool, Error> {
         match kind {
             extension::SERVER_NAME => self.server_name = server_name(body)?,
             extension::MAX_FRAGMENT_LENGTH => {
@@ -220,9 +229,9 @@ impl<'a> ClientHello<'a> {
                 self.renegotiation_info = Some(r.vec8()?.rest());
                 r.finish()?;
             }
-            _ => {}
+            _ => return Ok(false),
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The client's share for the group with this code point.

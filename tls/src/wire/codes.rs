@@ -77,12 +77,16 @@ pub mod extension {
     pub const PSK_KEY_EXCHANGE_MODES: u16 = 45;
     /// certificate_authorities (RFC 8446 §4.2.4)
     pub const CERTIFICATE_AUTHORITIES: u16 = 47;
+    /// signature_algorithms_cert (RFC 8446 §4.2.3)
+    pub const SIGNATURE_ALGORITHMS_CERT: u16 = 50;
     /// key_share (RFC 8446 §4.2.8)
     pub const KEY_SHARE: u16 = 51;
     /// renegotiation_info (RFC 5746)
     pub const RENEGOTIATION_INFO: u16 = 0xff01;
 }
 
+/// SSL 3.0 on the wire: what is said to be this old, or older, is refused.
+pub const SSL3: u16 = 0x0300;
 /// TLS 1.2 on the wire.
 pub const TLS12: u16 = 0x0303;
 /// TLS 1.3 on the wire.

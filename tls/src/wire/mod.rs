@@ -8,5 +8,6 @@ mod reader;
 mod writer;
 
 pub use client_hello::ClientHello;
+pub use message::Message;
 pub use reader::{Reader, U16List};
 pub use writer::Writer;

@@ -47,7 +47,7 @@ impl<'a> Reader<'a> {
 
     /// A `uint8`.
     pub fn u8(&mut self) -> Result<u8, Error> {
-        self.array::<1>().map(|b| b[0])
+        self.array().map(|&[byte]| byte)
     }
 
     /// A `uint16`.
@@ -57,8 +57,8 @@ impl<'a> Reader<'a> {
 
     /// A `uint24`.
     pub fn u24(&mut self) -> Result<usize, Error> {
-        let b = self.array::<3>()?;
-        Ok(usize::from(b[0]) << 16 | usize::from(b[1]) << 8 | usize::from(b[2]))
+        let &[a, b, c] = self.array()?;
+        Ok(usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c))
     }
 
     /// A `uint32`.
@@ -115,7 +115,7 @@ pub struct U16List<'a>(&'a [u8]);
 impl<'a> U16List<'a> {
     /// The values in order.
     pub fn iter(self) -> impl Iterator<Item = u16> + Clone + 'a {
-        self.0.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
+        self.0.as_chunks().0.iter().map(|pair| u16::from_be_bytes(*pair))
     }
 
     /// Whether `value` is among them.

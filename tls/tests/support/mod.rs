@@ -2,7 +2,9 @@
 //! A server in memory: the core with fixed keys, scalar jobs, and buffers of a chosen size.
 #![allow(dead_code, missing_docs, unreachable_pub)] // each test uses a part
 
-use ttls::config::{CertificateId, CertificateSet, Chain, Credential, Credentials, KeyLog, Random};
+use ttls::config::{
+    CertificateId, CertificateSet, Chain, ClientVerifier, Credential, Credentials, KeyLog, Random,
+};
 use ttls::suite::KeyKind;
 use ttls::ticket::TicketKeys;
 use ttls::{
@@ -35,6 +37,8 @@ pub struct Certificates {
     entries: Vec<(KeyKind, Vec<u8>, SigningKey)>,
     pub ocsp: Option<Vec<u8>>,
     pub set: CertificateSet,
+    /// Names that it answers to.
+    pub names: Vec<&'static [u8]>,
 }
 
 impl Certificates {
@@ -55,13 +59,13 @@ impl Certificates {
             })
             .into();
         let set = CertificateSet { ecdsa: Some(CertificateId(0)), rsa: Some(CertificateId(1)) };
-        Self { entries, ocsp: None, set }
+        Self { entries, ocsp: None, set, names: vec![b"one.example", b"*.wild.example"] }
     }
 }
 
 impl Credentials for Certificates {
     fn by_name(&self, name: &[u8]) -> Option<CertificateSet> {
-        (name == b"one.example" || name == b"*.wild.example").then_some(self.set)
+        self.names.contains(&name).then_some(self.set)
     }
 
     fn default_set(&self) -> CertificateSet {
@@ -80,6 +84,8 @@ pub struct Site {
     pub certificates: Certificates,
     pub tickets: Option<TicketKeys>,
     pub now: u64,
+    /// Makes who judges clients' certificates.
+    pub verifier: Option<fn() -> Box<dyn ClientVerifier>>,
     /// Bytes of send storage.
     pub room: usize,
 }
@@ -91,6 +97,7 @@ impl Site {
             certificates: Certificates::new(),
             tickets: Some(TicketKeys::new(&[7; 32], None, 43_200, NOW).unwrap()),
             now: NOW,
+            verifier: None,
             room: 16_384,
         }
     }
@@ -111,6 +118,7 @@ impl KeyLog for NoLog {
 pub struct Server<'s> {
     site: &'s Site,
     random: Fixed,
+    verifier: Option<Box<dyn ClientVerifier>>,
     handshake: Handshake,
     storage: Vec<u8>,
     window: Window,
@@ -132,6 +140,7 @@ impl<'s> Server<'s> {
         Self {
             site,
             random: Fixed(0),
+            verifier: site.verifier.map(|make| make()),
             handshake: Handshake::new(),
             storage: vec![0; 512],
             window: Window::default(),
@@ -179,7 +188,10 @@ impl<'s> Server<'s> {
             let mut env = Environment {
                 policy: &self.site.policy,
                 credentials: &self.site.certificates,
-                clients: None,
+                clients: match &mut self.verifier {
+                    Some(verifier) => Some(&mut **verifier),
+                    None => None,
+                },
                 tickets: self.site.tickets.as_ref(),
                 admission: None,
                 random: &mut self.random,

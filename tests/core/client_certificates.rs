@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a CertificateVerify is checked over, and what a CertificateRequest offers. The verifier here takes as a signature
+//! what was signed, so that the core's part can be seen.
+
+use crate::converse;
+use crate::support::Site;
+use aws_lc_rs::digest;
+use harness::raw::{
+    Client, ClientHello, End, KeyShare, alert, content, extension, handshake, message, vector,
+};
+use ttls::config::{Chain, ClientCertificate, ClientVerifier};
+use ttls::error::CertificateError;
+
+const ED25519: u16 = 0x0807;
+const PKCS1: [u16; 3] = [0x0401, 0x0501, 0x0601];
+const ALL: [u16; 14] = [
+    0x0403, 0x0503, 0x0603, ED25519, 0x0804, 0x0805, 0x0806, 0x0809, 0x080a, 0x080b, 0x0401, 0x0501, 0x0601,
+    0x7777,
+];
+/// The last of them is known to nobody.
+const KNOWN: &[u16] = ALL.split_at(13).0;
+
+struct Mirror(&'static [u16]);
+
+impl ClientVerifier for Mirror {
+    fn authorities(&self) -> &[u8] {
+        &[0, 3, 0x30, 1, 0]
+    }
+
+    fn schemes(&self) -> &[u16] {
+        self.0
+    }
+
+    fn verify_chain(&mut self, _: Chain<'_>, _: u64) -> Result<(), CertificateError> {
+        Ok(())
+    }
+
+    fn verify_signature(&self, _: u16, content: &[u8], signature: &[u8]) -> Result<(), CertificateError> {
+        if content == signature { Ok(()) } else { Err(CertificateError::Bad) }
+    }
+}
+
+fn site(verifier: fn() -> Box<dyn ClientVerifier>) -> Site {
+    let mut site = Site::new();
+    site.policy.client_certificate = ClientCertificate::Required;
+    site.verifier = Some(verifier);
+    site
+}
+
+/// The digest by the scheme's hash; the message itself for Ed25519.
+fn signed(scheme: u16, content: &[u8]) -> Vec<u8> {
+    let algorithm = match scheme {
+        0x0401 | 0x0403 | 0x0804 | 0x0809 => &digest::SHA256,
+        0x0501 | 0x0503 | 0x0805 | 0x080a => &digest::SHA384,
+        ED25519 => return content.to_vec(),
+        _ => &digest::SHA512,
+    };
+    digest::digest(algorithm, content).as_ref().to_vec()
+}
+
+fn certificate_verify(scheme: u16, signature: &[u8]) -> Vec<u8> {
+    let body = [&scheme.to_be_bytes()[..], &vector::<2>(signature)].concat();
+    handshake(message::CERTIFICATE_VERIFY, &body)
+}
+
+/// A CertificateVerify of TLS 1.2 with a suite; the schemes that were offered, and how it went on: with an alert for what
+/// follows, if it was good.
+fn prove12(client: &mut Client, suite: u16, scheme: u16, spoil: bool) -> (Vec<u16>, End) {
+    let mut hello = ClientHello::tls12();
+    hello.suites = vec![suite];
+    let flight = client.hello12(&hello);
+    let request = flight.certificate_request.expect("a CertificateRequest");
+    // Header, types, then the schemes (RFC 5246 §7.4.4).
+    let types = usize::from(request[4]);
+    let offered = u16s(&request[5 + types..]);
+    client.send_message(&handshake(message::CERTIFICATE, &vector::<3>(&vector::<3>(b"a certificate"))));
+    client.send_message(&Client::key_exchange12(&KeyShare::x25519()));
+    let mut signature = signed(scheme, &client.transcript);
+    signature[3] ^= u8::from(spoil);
+    client.send_message(&certificate_verify(scheme, &signature));
+    client.send_record(content::CHANGE_CIPHER_SPEC, &[2]);
+    (offered, client.end())
+}
+
+fn u16s(list: &[u8]) -> Vec<u16> {
+    let (length, list) = list.split_first_chunk::<2>().expect("a list");
+    let list = &list[..usize::from(u16::from_be_bytes(*length))];
+    list.chunks(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect()
+}
+
+#[test]
+fn in_tls12_every_scheme_goes_with_every_suite() {
+    let site = site(|| Box::new(Mirror(&ALL)));
+    let good = End::Alert(2, alert::DECODE_ERROR);
+    for suite in [0xc02b, 0xc02c, 0xcca9, 0xc02f, 0xc030] {
+        for &scheme in KNOWN {
+            let ((offered, end), ended) = converse(&site, |client| prove12(client, suite, scheme, false));
+            let expected: Vec<u16> = KNOWN.iter().copied().filter(|&known| known != ED25519).collect();
+            assert_eq!(offered, expected);
+            if scheme == ED25519 {
+                assert_eq!(end, End::Alert(2, alert::ILLEGAL_PARAMETER));
+                continue;
+            }
+            assert_eq!(end, good, "{scheme:#x} with {suite:#x}: {:?}", ended.error);
+            let ((_, end), _) = converse(&site, |client| prove12(client, suite, scheme, true));
+            assert_eq!(end, End::Alert(2, alert::DECRYPT_ERROR));
+        }
+    }
+}
+
+/// The same in TLS 1.3: the schemes for handshakes, those for certificates, and how it ends: with close_notify where the
+/// proof is good.
+fn prove13(client: &mut Client, scheme: u16, spoil: bool) -> (Vec<u16>, Vec<u16>, End) {
+    let share = KeyShare::x25519();
+    let flight = client.hello13(&ClientHello::tls13(&[&share]), &share);
+    let request = flight.certificate_request.as_ref().expect("a CertificateRequest");
+    let extension_of = |wanted: u16| {
+        let mut rest = &request[7..];
+        while let [a, b, c, d, after @ ..] = rest {
+            let (body, after) = after.split_at(usize::from(u16::from_be_bytes([*c, *d])));
+            if u16::from_be_bytes([*a, *b]) == wanted {
+                return u16s(body);
+            }
+            rest = after;
+        }
+        panic!("no extension {wanted} in CertificateRequest")
+    };
+    let (offered, for_certificates) = (extension_of(extension::SIGNATURE_ALGORITHMS), extension_of(50));
+    let entry = [vector::<3>(b"a certificate"), vec![0, 0]].concat();
+    client.send_message(&handshake(message::CERTIFICATE, &[vec![0], vector::<3>(&entry)].concat()));
+    let hash = harness::raw::sha256(&client.transcript);
+    let content = [&[b' '; 64][..], b"TLS 1.3, client CertificateVerify\0", &hash].concat();
+    let mut signature = signed(scheme, &content);
+    signature[3] ^= u8::from(spoil);
+    client.send_message(&certificate_verify(scheme, &signature));
+    client.finish13(&flight);
+    client.send_record(content::ALERT, &[1, alert::CLOSE_NOTIFY]);
+    (offered, for_certificates, client.end())
+}
+
+#[test]
+fn in_tls13_the_message_is_short_enough_for_all_but_pkcs1() {
+    let site = site(|| Box::new(Mirror(&ALL)));
+    for &scheme in KNOWN {
+        let ((offered, certificates, end), ended) = converse(&site, |client| prove13(client, scheme, false));
+        let expected: Vec<u16> = KNOWN.iter().copied().filter(|known| !PKCS1.contains(known)).collect();
+        assert_eq!((offered, certificates), (expected, KNOWN.to_vec()));
+        if PKCS1.contains(&scheme) {
+            assert_eq!(end, End::Alert(2, alert::ILLEGAL_PARAMETER));
+            continue;
+        }
+        assert_eq!((end, ended.error), (End::Eof, None), "{scheme:#x}");
+        let ((_, _, end), _) = converse(&site, |client| prove13(client, scheme, true));
+        assert_eq!(end, End::Alert(2, alert::DECRYPT_ERROR));
+    }
+}
+
+#[test]
+fn a_certificate_request_is_never_without_schemes() {
+    let nothing13 = site(|| Box::new(Mirror(&PKCS1)));
+    let nothing12 = site(|| Box::new(Mirror(&[ED25519])));
+    for (site, hello) in
+        [(&nothing13, ClientHello::tls13(&[&KeyShare::x25519()])), (&nothing12, ClientHello::tls12())]
+    {
+        let ((), ended) = converse(site, |client| {
+            client.send_message(&hello.encode());
+            // In TLS 1.3 the alert is protected: it is not opened here.
+            let _ = client.receive_record();
+        });
+        assert!(matches!(ended.error, Some(ttls::Error::Internal(_))), "{:?}", ended.error);
+    }
+}
