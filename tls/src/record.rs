@@ -1,29 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The record protocol (RFC 8446 §5, RFC 5246 §6.2): records opened and sealed where they lie.
 
+mod header;
 mod opener;
 mod outbound;
 mod protection;
 
+pub(crate) use header::MIN_SIZE_LIMIT;
+pub use header::{HEADER, MAX_PLAINTEXT, MAX_RECORD, MAX_SENT_RECORD};
 pub(crate) use opener::{Opener, Received};
 pub(crate) use outbound::Draft;
 pub use outbound::Outbound;
 pub use protection::{DirectionKeys, Protection};
-
-use crate::error::Error;
-
-/// Length of a record header.
-pub const HEADER: usize = 5;
-/// Most plaintext in one record (RFC 8446 §5.1).
-pub const MAX_PLAINTEXT: usize = 16_384;
-/// Longest record that can be received: TLS 1.2 allows 2048 bytes of expansion (RFC 5246 §6.2.3).
-pub const MAX_RECORD: usize = HEADER + MAX_PLAINTEXT + 2048;
-/// Longest record that is sent: content type, explicit nonce and tag are the expansion.
-pub const MAX_SENT_RECORD: usize = HEADER + 8 + MAX_PLAINTEXT + 1 + 16;
-
-/// The header of a record with `len` bytes of payload.
-pub(crate) fn header(kind: u8, len: usize) -> Result<[u8; HEADER], Error> {
-    let len = u16::try_from(len).map_err(|_| Error::Internal("record is too long"))?;
-    let [high, low] = len.to_be_bytes();
-    Ok([kind, 3, 3, high, low])
-}

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How much send storage a handshake needs at most: what a configuration is checked against.
 
-use super::hello::MIN_RECORD_SIZE_LIMIT;
 use crate::config::{Credential, MAX_SCHEMES};
-use crate::record::{HEADER, Protection};
+use crate::record::{HEADER, MIN_SIZE_LIMIT, Protection};
 use crate::wire::message;
 use ttls_crypto::job::{MAX_SHARE, MAX_SIGNATURE};
 
@@ -43,7 +42,7 @@ pub fn flight_size(credential: &Credential<'_>, authorities: usize) -> usize {
         FINISHED,
     ];
     // One byte of a record is its content type.
-    let limit = usize::from(MIN_RECORD_SIZE_LIMIT) - 1;
+    let limit = usize::from(MIN_SIZE_LIMIT) - 1;
     // No record is begun but for the rest of a message, or the next one.
     let sealed = messages.iter().map(|len| len + len.div_ceil(limit) * OVERHEAD);
     HELLOS + sealed.sum::<usize>()

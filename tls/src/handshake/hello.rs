@@ -9,7 +9,7 @@ use crate::config::{
 };
 use crate::error::Error;
 use crate::fingerprint::Ja4;
-use crate::record::MAX_PLAINTEXT;
+use crate::record::{MAX_PLAINTEXT, MIN_SIZE_LIMIT};
 use crate::suite::{KeyKind, Scheme, Suite, Version, scheme_code};
 use crate::wire::codes::{self, message};
 use crate::wire::{ClientHello, Message, U16List};
@@ -196,9 +196,6 @@ pub(super) fn signer(
     Some(Signer { certificate, scheme })
 }
 
-/// The smallest record_size_limit a client may send (RFC 8449 §4).
-pub(super) const MIN_RECORD_SIZE_LIMIT: u16 = 64;
-
 /// How record sizes are limited, and which extension says so.
 #[derive(Clone, Copy)]
 pub(super) enum RecordLimit {
@@ -217,7 +214,7 @@ pub(super) fn limit_records(
     version: Version,
 ) -> Result<RecordLimit, Error> {
     if let Some(limit) = hello.record_size_limit {
-        if limit < MIN_RECORD_SIZE_LIMIT {
+        if limit < MIN_SIZE_LIMIT {
             return Err(Error::Illegal("record_size_limit is below 64"));
         }
         // In TLS 1.3 the limit counts the content type.

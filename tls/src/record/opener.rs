@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Takes records off the receive buffer.
 
-use super::{HEADER, MAX_PLAINTEXT, Protection};
+use super::header::{HEADER, MAX_PLAINTEXT};
+use super::protection::Protection;
 use crate::buffer::Inbound;
 use crate::error::Error;
 use crate::wire::codes::content_type;

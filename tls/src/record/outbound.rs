@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is sent: drafts become records, and only records leave.
 
-use super::{HEADER, Protection, header};
+use super::header::{HEADER, MAX_PLAINTEXT, header};
+use super::protection::Protection;
+use crate::alert::Alert;
 use crate::error::Error;
 use crate::wire::codes::{content_type, message};
 use crate::wire::{Writer, message as whole};
@@ -152,12 +154,12 @@ impl<'b> Outbound<'b> {
     pub(crate) fn alert(
         &mut self,
         level: u8,
-        alert: crate::alert::Alert,
+        alert: Alert,
         protection: Option<&mut Protection>,
     ) -> Result<(), Error> {
         self.begin(protection.as_deref())?;
         let put = self.draft.put(&[level, alert.0]);
-        put.and_then(|()| self.seal(content_type::ALERT, super::MAX_PLAINTEXT, protection))
+        put.and_then(|()| self.seal(content_type::ALERT, MAX_PLAINTEXT, protection))
             .inspect_err(|_| self.discard())
     }
 
@@ -168,7 +170,7 @@ impl<'b> Outbound<'b> {
     pub(crate) fn change_cipher_spec(&mut self) -> Result<(), Error> {
         self.begin(None)?;
         let put = self.draft.put(&[1]);
-        put.and_then(|()| self.seal(content_type::CHANGE_CIPHER_SPEC, super::MAX_PLAINTEXT, None))
+        put.and_then(|()| self.seal(content_type::CHANGE_CIPHER_SPEC, MAX_PLAINTEXT, None))
             .inspect_err(|_| self.discard())
     }
 }

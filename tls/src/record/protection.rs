@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One direction's record protection (RFC 8446 §5.2–5.3, RFC 5288, RFC 7905).
 
-use super::{HEADER, MAX_PLAINTEXT, header};
+use super::header::{HEADER, MAX_PLAINTEXT, header};
 use crate::error::Error;
 use crate::suite::{Suite, Version};
 use crate::wire::codes::content_type;
