@@ -105,8 +105,9 @@ pub(crate) const ROWS: &[Row] = &[
             established13(client);
             while client.ticket_pending() {}
             flood(client, |keys| {
+                let update = key_update(keys, 0);
                 let data = [&b""[..], b"x"].map(|data| keys.seal(content::APPLICATION_DATA, data));
-                [key_update(keys, 0), data.concat()].concat()
+                [update, data.concat()].concat()
             });
         },
     },
