@@ -126,7 +126,8 @@ impl Sink {
 
     /// From here on lines go to `destination`, those that wait included: an old one that has stalled loses nothing.
     pub fn redirect(&self, destination: Destination, style: Style) {
-        lock(&self.queue).redirected = Some((destination, style));
+        // Closed once the lock is free: a file of a network that is gone could take its time.
+        let _unused = lock(&self.queue).redirected.replace((destination, style));
         self.wake();
     }
 
@@ -212,9 +213,12 @@ impl Writer {
 
     /// Takes what has come, once the batch is written. Whether it is to end.
     fn fetch(&mut self) -> bool {
+        // Closed once the lock is free: a file of a network that is gone could take its time, and workers wait for the lock.
+        let _old;
         let mut queue = lock(&self.sink.queue);
         if let Some((destination, style)) = queue.redirected.take() {
-            (self.destination, self.style) = (destination, style);
+            _old = std::mem::replace(&mut self.destination, destination);
+            self.style = style;
             // A line that is cut goes there whole.
             let done = self.batch.get(..self.written).unwrap_or_default();
             self.written = whole_lines(done, done.len()).len();
