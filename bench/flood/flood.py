@@ -73,7 +73,7 @@ def parse():
     parser.add_argument("--period", type=int, default=10_000, help="in so many microseconds (default 10000)")
     parser.add_argument("--legitimate", type=float, default=0.1, help="share of capacity for each class (default 0.1)")
     parser.add_argument("--calm", type=float, default=3, help="seconds (default 3)")
-    parser.add_argument("--lead-in", type=float, default=2, help="seconds of attack that are not measured (default 2)")
+    parser.add_argument("--lead-in", type=float, default=5, help="seconds of attack that are not measured (default 5)")
     parser.add_argument("--seconds", type=float, default=5, help="of attack that are (default 5)")
     parser.add_argument("--after", type=float, default=3, help="seconds (default 3)")
     parser.add_argument("--server-core", type=int, default=0)
@@ -150,17 +150,17 @@ class Bench:
 
     def capacity(self, server):
         """New clients served per second: without limits, then with those that follow from it."""
-        server.capacity = None
-        found = []
-        for _ in range(2):
+        def once():
             server.start()
             try:
-                result, _ = self.generate(server, ["--capacity", "--seconds", "3"])
+                return self.generate(server, ["--capacity", "--seconds", "3"])[0]["capacity_per_s"]
             finally:
                 server.stop()
-            found.append(result["capacity_per_s"])
-            server.capacity = server.capacity or found[0]
-        return {"unlimited": found[0], "configured": found[1]}
+
+        server.capacity = None
+        # What else the machine does can only make it less.
+        server.capacity = max(once(), once())
+        return {"unlimited": server.capacity, "configured": once()}
 
     def cell(self, server, attack, times, number):
         arguments = self.arguments

@@ -144,7 +144,7 @@ class Haproxy(Server, peers.Haproxy):
 
     def version(self):
         found = peers.output(*unpacked("haproxy"), "-vv")
-        openssl = re.search(r"Running on OpenSSL version : (OpenSSL \S+)", found)
+        openssl = re.search(r"Running on SSL library version : (OpenSSL \S+)", found)
         return "HAProxy {}, {}".format(re.search(r"version (\S+)", found)[1], openssl[1])
 
 
