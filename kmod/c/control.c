@@ -10,12 +10,21 @@
 #include "ttls.h"
 
 #define MAX_CERTIFICATES	1024
+/* Bytes of all server names together: they are looked through at once. */
+#define MAX_NAMES		SZ_1M
+/* Most handshakes under way where a user namespace's administrator loaded the configuration. */
+#define MAX_USER_PENDING	256
 /* How often ticket keys are looked at: an epoch lasts an hour at least. */
 #define TICKET_INTERVAL		(60 * HZ)
 
 DEFINE_RWLOCK(ttls_ticket_lock);
 static unsigned int net_id;
 static struct genl_family family;
+
+static unsigned int user_namespace_certificates;
+module_param(user_namespace_certificates, uint, 0644);
+MODULE_PARM_DESC(user_namespace_certificates,
+		 "Most certificates that CAP_NET_ADMIN in another than the initial user namespace may load (0: none)");
 
 struct ttls_net {
 	struct ttls_space *space;
@@ -191,9 +200,26 @@ static void explain(struct netlink_ext_ack *extack, enum ttls_refusal refusal)
 	case TTLS_LONG_FLIGHT:
 		NL_SET_ERR_MSG(extack, "a certificate chain with its OCSP response is too long for a flight of 16 KiB: leave the root certificate out");
 		break;
+	case TTLS_MANY_NAMES:
+		NL_SET_ERR_MSG(extack, "there are more than 16384 server names");
+		break;
 	default:
 		NL_SET_ERR_MSG(extack, "out of memory");
 	}
+}
+
+/* Keys are tried one in each call, so that others run between. */
+static int build_parts(struct ttls_configuration *configuration)
+{
+	int result;
+
+	do {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		result = ttls_call(TTLS_BUILD, configuration);
+		cond_resched();
+	} while (result == -EAGAIN);
+	return result;
 }
 
 static int build_site(struct ttls_site *site, struct ttls_configuration *configuration,
@@ -201,14 +227,14 @@ static int build_site(struct ttls_site *site, struct ttls_configuration *configu
 {
 	int result = ttls_call(TTLS_MEASURE, configuration);
 
-	if (result)
-		return result;
-	site->memory_size = configuration->memory_size;
-	site->memory = vzalloc(site->memory_size);
-	if (!site->memory)
-		return -ENOMEM;
-	configuration->memory = site->memory;
-	result = ttls_call(TTLS_BUILD, configuration);
+	if (!result) {
+		site->memory_size = configuration->memory_size;
+		site->memory = __vmalloc(site->memory_size, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+		if (!site->memory)
+			return -ENOMEM;
+		configuration->memory = site->memory;
+		result = build_parts(configuration);
+	}
 	if (result > 0) {
 		explain(extack, result);
 		return -EINVAL;
@@ -235,7 +261,7 @@ static int list_site(struct ttls_site *site, const struct ttls_configuration *co
 
 	for (i = 0; i < configuration->certificate_count; i++)
 		size += configuration->certificates[i].names.len + 32;
-	site->listing = alloc_skb(size, GFP_KERNEL);
+	site->listing = alloc_skb(size, GFP_KERNEL_ACCOUNT);
 	if (!site->listing)
 		return -ENOMEM;
 	for (i = 0; i < configuration->certificate_count; i++)
@@ -252,12 +278,69 @@ static int list_site(struct ttls_site *site, const struct ttls_configuration *co
 
 static void replace_site(struct ttls_space *space, struct ttls_site *site)
 {
-	/* Configuration commands are serialized by generic netlink. */
-	site_put_later(rcu_replace_pointer(space->site, site, true));
+	struct ttls_site *before;
+
+	mutex_lock(&space->replacing);
+	before = rcu_replace_pointer(space->site, site, lockdep_is_held(&space->replacing));
+	mutex_unlock(&space->replacing);
+	site_put_later(before);
+}
+
+/*
+ * How many certificates the sender may load; none: that is not for it to do. A key costs the CPU some milliseconds, and
+ * handshakes are computed by the kernel's own threads: so a user who makes itself an administrator, of a user
+ * namespace, needs leave.
+ */
+static unsigned int allowance(struct sk_buff *skb, struct genl_info *info)
+{
+	unsigned int allowed = MAX_CERTIFICATES;
+
+	if (!netlink_capable(skb, CAP_NET_ADMIN))
+		allowed = min_t(unsigned int, READ_ONCE(user_namespace_certificates), MAX_CERTIFICATES);
+	if (!allowed)
+		NL_SET_ERR_MSG(info->extack, "CAP_NET_ADMIN in the initial user namespace is needed");
+	return allowed;
+}
+
+/* Reads the message's certificates into an array, which the caller frees. */
+static int read_certificates(struct ttls_configuration *configuration, struct genl_info *info, unsigned int allowed)
+{
+	struct ttls_certificate *certificates;
+	size_t count = 0, names = 0;
+	struct nlattr *attr;
+	int rest, err;
+
+	nlmsg_for_each_attr(attr, info->nlhdr, GENL_HDRLEN, rest)
+		count += nla_type(attr) == TTLS_A_CERTIFICATE;
+	if (count > allowed) {
+		NL_SET_ERR_MSG(info->extack, "more certificates than this sender may load");
+		return -E2BIG;
+	}
+	certificates = kvcalloc(count, sizeof(*certificates), GFP_KERNEL_ACCOUNT);
+	if (!certificates)
+		return -ENOMEM;
+	configuration->certificates = certificates;
+	nlmsg_for_each_attr(attr, info->nlhdr, GENL_HDRLEN, rest) {
+		struct ttls_certificate *next = &certificates[configuration->certificate_count];
+
+		if (nla_type(attr) != TTLS_A_CERTIFICATE)
+			continue;
+		err = read_certificate(attr, next, info->extack);
+		if (err)
+			return err;
+		names += next->names.len;
+		configuration->certificate_count++;
+	}
+	if (names > MAX_NAMES) {
+		NL_SET_ERR_MSG(info->extack, "the server names are longer than a megabyte together");
+		return -E2BIG;
+	}
+	return 0;
 }
 
 static int configure(struct sk_buff *skb, struct genl_info *info)
 {
+	unsigned int allowed = allowance(skb, info);
 	struct nlattr **attrs = info->attrs, *attr;
 	struct ttls_configuration configuration = {
 		.ticket_secret = bytes_of(attrs[TTLS_A_TICKET_SECRET]),
@@ -271,36 +354,26 @@ static int configure(struct sk_buff *skb, struct genl_info *info)
 		.flags = number(attrs[TTLS_A_FLAGS], TTLS_TLS12 | TTLS_TLS13),
 		.flight_size = TTLS_FLIGHT,
 	};
-	struct ttls_certificate *certificates = NULL;
-	struct ttls_site *site;
-	size_t count = 0;
-	int rest, err;
+	u32 max_pending = number(attrs[TTLS_A_MAX_PENDING], 8192);
+	struct ttls_site *site = NULL;
+	int rest, err = -EPERM;
 
-	certificates = kvcalloc(MAX_CERTIFICATES, sizeof(*certificates), GFP_KERNEL);
-	site = kzalloc(sizeof(*site), GFP_KERNEL);
+	if (!allowed)
+		goto out;
 	err = -ENOMEM;
+	site = kzalloc(sizeof(*site), GFP_KERNEL_ACCOUNT);
 	if (!site)
 		goto out;
 	kref_init(&site->ref);
-	if (!certificates)
-		goto out;
+	if (!netlink_capable(skb, CAP_NET_ADMIN))
+		max_pending = min(max_pending, (u32)MAX_USER_PENDING);
 	site->timeout = number(attrs[TTLS_A_HANDSHAKE_TIMEOUT], 10000);
-	site->max_pending = number(attrs[TTLS_A_MAX_PENDING], 8192);
-	site->max_pending_listener = number(attrs[TTLS_A_MAX_PENDING_LISTENER], 8192);
-	nlmsg_for_each_attr(attr, info->nlhdr, GENL_HDRLEN, rest) {
-		if (nla_type(attr) != TTLS_A_CERTIFICATE)
-			continue;
-		err = -E2BIG;
-		if (count == MAX_CERTIFICATES)
-			goto out;
-		err = read_certificate(attr, &certificates[count++], info->extack);
-		if (err)
-			goto out;
-	}
-	configuration.certificates = certificates;
-	configuration.certificate_count = count;
-	site->certificate_count = count;
-	err = build_site(site, &configuration, info->extack);
+	site->max_pending = max_pending;
+	/* Less than all, so that a listener under attack leaves something to others. */
+	site->max_pending_listener = number(attrs[TTLS_A_MAX_PENDING_LISTENER], DIV_ROUND_UP(max_pending, 2));
+	err = read_certificates(&configuration, info, allowed);
+	if (!err)
+		err = build_site(site, &configuration, info->extack);
 	if (!err)
 		err = list_site(site, &configuration);
 	if (!err) {
@@ -312,12 +385,14 @@ out:
 		wipe(attr);
 	if (site)
 		ttls_site_put(site);
-	kvfree(certificates);
+	kvfree(configuration.certificates);
 	return err;
 }
 
 static int remove(struct sk_buff *skb, struct genl_info *info)
 {
+	if (!allowance(skb, info))
+		return -EPERM;
 	replace_site(space_of(genl_info_net(info)), NULL);
 	return 0;
 }
@@ -379,6 +454,8 @@ static struct genl_family family = {
 	.maxattr = __TTLS_A_MAX - 1,
 	.policy = policy,
 	.netnsok = true,
+	/* Whoever sends keys does not keep other families' users waiting. */
+	.parallel_ops = true,
 	.module = THIS_MODULE,
 	.small_ops = operations,
 	.n_small_ops = ARRAY_SIZE(operations),
@@ -393,6 +470,7 @@ static int __net_init net_begin(struct net *net)
 	if (!ours->space)
 		return -ENOMEM;
 	kref_init(&ours->space->ref);
+	mutex_init(&ours->space->replacing);
 	INIT_DELAYED_WORK(&ours->space->tickets, advance_tickets);
 	queue_delayed_work(ttls_wq, &ours->space->tickets, TICKET_INTERVAL);
 	return 0;

@@ -21,8 +21,8 @@
 
 enum ttls_door {
 	TTLS_SELF_TEST,		/* ttls_worker_size bytes, begun; returns the number of the failed test */
-	TTLS_MEASURE,		/* struct ttls_configuration: sets memory_size */
-	TTLS_BUILD,		/* struct ttls_configuration: sets site; returns a ttls_refusal */
+	TTLS_MEASURE,		/* struct ttls_configuration: sets memory_size; or returns a ttls_refusal */
+	TTLS_BUILD,		/* struct ttls_configuration: sets site; -EAGAIN: not yet; or a ttls_refusal */
 	TTLS_ADVANCE,		/* struct ttls_advance, alone on its site */
 	TTLS_BEGIN,		/* ttls_worker_size bytes; returns what will compute: see worker.c */
 	TTLS_RECEIVE,		/* struct ttls_turn */
@@ -59,8 +59,10 @@ struct ttls_configuration {
 	u32 tickets;
 	u32 flags;
 	u32 flight_size;
-	u8 *memory;
+	u8 *memory;		/* TTLS_BUILD moves it past what it has used, with its size */
 	size_t memory_size;
+	void *entries;		/* TTLS_BUILD's, zero before its first call */
+	size_t entry_count;
 	void *site;
 };
 
@@ -73,6 +75,7 @@ enum ttls_refusal {
 	TTLS_BAD_POLICY,
 	TTLS_LONG_FLIGHT,
 	TTLS_NO_MEMORY,
+	TTLS_MANY_NAMES,
 };
 
 struct ttls_advance {

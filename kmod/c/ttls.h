@@ -40,7 +40,6 @@ struct ttls_site {
 	u32 timeout;			/* milliseconds */
 	u32 max_pending;
 	u32 max_pending_listener;
-	size_t certificate_count;
 	struct sk_buff *listing;	/* attributes that TTLS_C_LIST answers with */
 };
 
@@ -48,6 +47,7 @@ struct ttls_site {
 struct ttls_space {
 	struct kref ref;
 	struct ttls_site __rcu *site;
+	struct mutex replacing;		/* site is replaced under it */
 	struct delayed_work tickets;
 	atomic_long_t counters[TTLS_COUNTERS];
 };

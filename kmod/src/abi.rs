@@ -87,6 +87,8 @@ pub struct Configuration {
     pub flight_size: u32,
     pub memory: *mut u8,
     pub memory_size: usize,
+    pub entries: *mut c_void,
+    pub entry_count: usize,
     pub site: *mut c_void,
 }
 
@@ -115,6 +117,7 @@ pub enum Refusal {
     Policy = 6,
     FlightSize = 7,
     Memory = 8,
+    ManyNames = 9,
 }
 
 /// `struct ttls_advance`

@@ -19,6 +19,20 @@ impl<'m> Arena<'m> {
         Some(taken)
     }
 
+    /// What is left.
+    pub fn into_rest(self) -> &'m mut [MaybeUninit<u8>] {
+        self.rest
+    }
+
+    /// Room for `count` values.
+    pub fn room<T>(&mut self, count: usize) -> Option<&'m mut [MaybeUninit<T>]> {
+        let padding = self.rest.as_ptr().align_offset(align_of::<T>());
+        self.take(padding)?;
+        let memory = self.take(size_of::<T>().checked_mul(count)?)?;
+        // SAFETY: `memory` is aligned for T, has room for `count` of them, and is borrowed for 'm from its one owner.
+        Some(unsafe { core::slice::from_raw_parts_mut(memory.as_mut_ptr().cast(), count) })
+    }
+
     /// A copy of `bytes`.
     pub fn bytes(&mut self, bytes: &[u8]) -> Option<&'m [u8]> {
         Some(self.take(bytes.len())?.write_copy_of_slice(bytes))
@@ -31,21 +45,12 @@ impl<'m> Arena<'m> {
         full: E,
         mut make: impl FnMut(&mut Self, usize) -> Result<T, E>,
     ) -> Result<&'m mut [T], E> {
-        let padding = self.rest.as_ptr().align_offset(align_of::<T>());
-        let len = size_of::<T>().checked_mul(count);
-        let memory = match len {
-            Some(len) if self.take(padding).is_some() => self.take(len),
-            _ => None,
-        };
-        let Some(memory) = memory else { return Err(full) };
-        let first = memory.as_mut_ptr().cast::<T>();
-        for index in 0..count {
-            let value = make(self, index)?;
-            // SAFETY: `memory` is aligned for T and has room for `count` of them.
-            unsafe { first.add(index).write(value) };
+        let Some(room) = self.room(count) else { return Err(full) };
+        for (index, place) in room.iter_mut().enumerate() {
+            place.write(make(self, index)?);
         }
-        // SAFETY: all `count` values are written; the memory is borrowed for 'm from its one owner.
-        Ok(unsafe { core::slice::from_raw_parts_mut(first, count) })
+        // SAFETY: all of them are written.
+        Ok(unsafe { room.assume_init_mut() })
     }
 
     /// The most bytes that [`Arena::slice`] takes for `count` values.

@@ -18,6 +18,9 @@ use ttls::ticket::TicketKeys;
 use ttls_crypto::job::Group;
 use ttls_crypto::sign::{Encoding, SigningKey};
 
+/// Most server names: they are sorted in one call.
+const MAX_NAMES: usize = 16_384;
+
 /// A namespace's configuration. Never changes, but for the ticket keys, which move with time.
 pub struct Site<'m> {
     pub policy: Policy,
@@ -77,8 +80,8 @@ fn names(certificate: &Certificate) -> impl Iterator<Item = &[u8]> {
 }
 
 /// # Safety
-/// The pointers in `configuration` are valid for the call.
-unsafe fn certificates(configuration: &Configuration) -> &[Certificate] {
+/// The pointers in `configuration` are valid during `'a`.
+unsafe fn certificates<'a>(configuration: &Configuration) -> &'a [Certificate] {
     if configuration.certificate_count == 0 {
         return &[];
     }
@@ -86,7 +89,7 @@ unsafe fn certificates(configuration: &Configuration) -> &[Certificate] {
     unsafe { core::slice::from_raw_parts(configuration.certificates, configuration.certificate_count) }
 }
 
-/// Writes the bytes of memory that [`build`] needs to `memory_size`.
+/// Writes the bytes of memory that [`build`] needs to `memory_size`. Returns 0 or a [`Refusal`].
 ///
 /// # Safety
 /// The pointers in `configuration` are valid for the call.
@@ -101,6 +104,9 @@ pub unsafe fn measure(configuration: &mut Configuration) -> c_int {
         })
         .sum();
     let count = certificates.iter().map(|certificate| names(certificate).count()).sum();
+    if count > MAX_NAMES {
+        return Refusal::ManyNames as c_int;
+    }
     configuration.memory_size = bytes
         + Arena::slice_size::<Site<'_>>(1)
         + Arena::slice_size::<Entry<'_>>(certificates.len())
@@ -108,46 +114,72 @@ pub unsafe fn measure(configuration: &mut Configuration) -> c_int {
     0
 }
 
-/// Builds the site in `memory` and writes its address to `site`. Returns 0 or a [`Refusal`].
+/// Builds the site in `memory`, a part in each call: room for all, then one certificate after the other, whose key is tried on a
+/// signature, then the rest. Returns [`crate::AGAIN`] until it is done, 0 once it is, or a [`Refusal`].
 ///
 /// # Safety
-/// The pointers in `configuration` are valid for the call; `memory` belongs to the site until nobody uses it.
+/// The pointers in `configuration` are valid for the call; `memory` belongs to the site until nobody uses it. What the call
+/// leaves in `configuration` is there at the next one.
 #[inline(never)]
 pub unsafe fn build(configuration: &mut Configuration) -> c_int {
     // SAFETY: promised by the caller.
-    let memory = unsafe {
-        core::slice::from_raw_parts_mut(
-            configuration.memory.cast::<MaybeUninit<u8>>(),
-            configuration.memory_size,
-        )
+    match unsafe { part(configuration) } {
+        Ok(true) => 0,
+        Ok(false) => crate::AGAIN,
+        Err(refusal) => refusal as c_int,
+    }
+}
+
+/// Whether this part was the last.
+///
+/// # Safety
+/// As [`build`].
+unsafe fn part(configuration: &mut Configuration) -> Result<bool, Refusal> {
+    // SAFETY: promised by the caller. What was handed out before is no longer part of it.
+    let (certificates, memory) = unsafe {
+        let memory = configuration.memory.cast::<MaybeUninit<u8>>();
+        (certificates(configuration), core::slice::from_raw_parts_mut(memory, configuration.memory_size))
     };
     let mut arena = Arena::new(memory);
-    let place = arena.slice(1, Refusal::Memory, |_, _| Ok(MaybeUninit::<Site<'_>>::uninit()));
-    // SAFETY: promised by the caller.
-    let site = unsafe { read(configuration, &mut arena) };
-    match (place, site) {
-        (Ok([place]), Ok(site)) => {
-            configuration.site = core::ptr::from_mut(place.write(site)).cast();
-            0
+    let done = if configuration.entries.is_null() {
+        if certificates.is_empty() {
+            return Err(Refusal::NoCertificate);
         }
-        (_, Err(refusal)) => refusal as c_int,
-        _ => Refusal::Memory as c_int,
-    }
+        let [site] = arena.room::<Site<'_>>(1).ok_or(Refusal::Memory)? else { return Err(Refusal::Memory) };
+        configuration.site = core::ptr::from_mut(site).cast();
+        let entries = arena.room::<Entry<'_>>(certificates.len()).ok_or(Refusal::Memory)?;
+        configuration.entries = entries.as_mut_ptr().cast();
+        false
+    } else if let Some(certificate) = certificates.get(configuration.entry_count) {
+        // SAFETY: promised by the caller; there is room for as many entries as there are certificates.
+        unsafe {
+            let entry = entry(certificate, &mut arena)?;
+            configuration.entries.cast::<Entry<'_>>().add(configuration.entry_count).write(entry);
+        }
+        configuration.entry_count += 1;
+        false
+    } else {
+        // SAFETY: all entries are written, and there is room for the site.
+        unsafe {
+            let entries = core::slice::from_raw_parts(configuration.entries.cast(), configuration.entry_count);
+            let site = read(configuration, certificates, entries, &mut arena)?;
+            configuration.site.cast::<Site<'_>>().write(site);
+        }
+        true
+    };
+    let rest = arena.into_rest();
+    (configuration.memory, configuration.memory_size) = (rest.as_mut_ptr().cast(), rest.len());
+    Ok(done)
 }
 
 /// # Safety
 /// As [`build`].
-unsafe fn read<'m>(configuration: &Configuration, arena: &mut Arena<'m>) -> Result<Site<'m>, Refusal> {
-    // SAFETY: promised by the caller.
-    let certificates = unsafe { certificates(configuration) };
-    if certificates.is_empty() {
-        return Err(Refusal::NoCertificate);
-    }
-    let entries = arena.slice(certificates.len(), Refusal::Memory, |arena, index| {
-        // SAFETY: promised by the caller.
-        unsafe { entry(&certificates[index], arena) }
-    })?;
-    let entries: &'m [Entry<'m>] = entries;
+unsafe fn read<'m>(
+    configuration: &Configuration,
+    certificates: &[Certificate],
+    entries: &'m [Entry<'m>],
+    arena: &mut Arena<'m>,
+) -> Result<Site<'m>, Refusal> {
     let flight = usize::try_from(configuration.flight_size).unwrap_or(0);
     if entries.iter().any(|entry| entry.credential().is_none_or(|fits| flight_size(&fits, 0) > flight)) {
         return Err(Refusal::FlightSize);

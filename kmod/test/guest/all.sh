@@ -19,3 +19,4 @@ ip link set lo mtu 1500
 ./records
 [ $? -eq 0 ] || failed=$((failed + 1))
 ip link set lo mtu 65536
+. ./rights.sh

@@ -65,7 +65,6 @@ pub(crate) fn message(source: &Source, warnings: &mut Vec<String>) -> Result<Wri
     message.number(attribute::HANDSHAKE_TIMEOUT, u32::try_from(timeout).unwrap_or(u32::MAX))?;
     let half_open = u32::try_from(written.config.limits.half_open).unwrap_or(u32::MAX);
     message.number(attribute::MAX_PENDING, half_open)?;
-    message.number(attribute::MAX_PENDING_LISTENER, half_open)?;
     Ok(message)
 }
 
