@@ -48,7 +48,15 @@ struct ttls_child *ttls_child_of(const struct sock *sk)
 	return base && !base->listener ? container_of(base, struct ttls_child, base) : NULL;
 }
 
-/* Takes the child off its listener's list. Who gets true owns what the list owned. */
+/* Gives the child's place back to its listener, whose lock is held. */
+static void vacate(struct ttls_child *child)
+{
+	child->has_place = false;
+	child->listener->pending_count--;
+	ttls_count(child->space, TTLS_N_PENDING, -1);
+}
+
+/* Takes the child off its listener's lists. Who gets true owns what the list owned. */
 static bool unlist(struct ttls_child *child)
 {
 	struct ttls_listener *listener = child->listener;
@@ -57,12 +65,13 @@ static bool unlist(struct ttls_child *child)
 	spin_lock_bh(&listener->lock);
 	if (!list_empty(&child->node)) {
 		list_del_init(&child->node);
-		listener->pending_count--;
+		if (child->has_place)
+			vacate(child);
+		else
+			ttls_count(child->space, TTLS_N_ENDING, -1);
 		was = true;
 	}
 	spin_unlock_bh(&listener->lock);
-	if (was)
-		ttls_count(child->space, TTLS_N_PENDING, -1);
 	return was;
 }
 
@@ -73,7 +82,7 @@ static void no_write_space(struct sock *sk)
 /*
  * Where the memory for what a child sends comes from. Its flights leave from softirqs, where current is whoever was
  * interrupted, perhaps in the middle of a send of its own: current->task_frag is never theirs to use. Up to Linux 6.1
- * sk_page_frag() goes by sk_allocation, later by a field of its own.
+ * sk_page_frag() goes by sk_allocation, from then on by a field.
  */
 static void own_memory(struct ttls_child *child, struct sock *sk)
 {
@@ -139,11 +148,19 @@ static void end_work(struct work_struct *work)
 	sock_put(sk);
 }
 
-/* Ends a child in process context: its own callbacks can not. The listener's lock is held. */
+/*
+ * Ends a child in process context: its own callbacks can not. Its place is free at once, however long that takes. The
+ * listener's lock is held.
+ */
 void ttls_child_end_locked(struct ttls_child *child)
 {
 	if (list_empty(&child->node))
 		return;
+	if (child->has_place) {
+		vacate(child);
+		list_move_tail(&child->node, &child->listener->ending);
+		ttls_count(child->space, TTLS_N_ENDING, 1);
+	}
 	/* In the list, so both are alive. */
 	kref_get(&child->ref);
 	sock_hold(child->sk);
@@ -229,10 +246,9 @@ static void finish(struct ttls_child *child)
 	} else {
 		/* Back to where its end looks for it. */
 		child->state = TTLS_ENDING;
-		ttls_count(child->space, TTLS_N_PENDING, 1);
+		ttls_count(child->space, TTLS_N_ENDING, 1);
 		spin_lock_bh(&child->listener->lock);
-		list_add(&child->node, &child->listener->pending);
-		child->listener->pending_count++;
+		list_add_tail(&child->node, &child->listener->ending);
 		ttls_child_end_locked(child);
 		spin_unlock_bh(&child->listener->lock);
 	}
@@ -464,6 +480,7 @@ void ttls_child_begin(struct ttls_child *child)
 	mod_timer(&child->timer, jiffies + msecs_to_jiffies(child->site->timeout));
 	spin_lock_bh(&listener->lock);
 	list_add_tail(&child->node, &listener->pending);
+	child->has_place = true;
 	listener->pending_count++;
 	if (listener->closed)
 		ttls_child_end_locked(child);

@@ -55,17 +55,45 @@ static void listener_data_ready(struct sock *sk)
 		ttls_data_ready(sk);
 }
 
+/* Failed handshakes that may wait for their sockets' end, for each place of one under way: memory has a bound. */
+#define ENDING_FOR_PLACE	4
+
+/* Ends the listener's oldest handshake for a newer one: a flood of silent clients keeps nobody out. */
+static bool make_room(struct ttls_listener *listener)
+{
+	struct ttls_child *oldest;
+
+	spin_lock_bh(&listener->lock);
+	oldest = list_first_entry_or_null(&listener->pending, struct ttls_child, node);
+	if (oldest)
+		ttls_child_end_locked(oldest);
+	spin_unlock_bh(&listener->lock);
+	if (oldest)
+		ttls_count(listener->space, TTLS_N_REFUSED, 1);
+	return oldest;
+}
+
+static bool has_room(struct ttls_listener *listener, const struct ttls_site *site)
+{
+	const atomic_long_t *counters = listener->space->counters;
+
+	if (atomic_long_read(&counters[TTLS_N_ENDING]) >= ENDING_FOR_PLACE * (long)site->max_pending)
+		return false;
+	if (READ_ONCE(listener->pending_count) < site->max_pending_listener &&
+	    atomic_long_read(&counters[TTLS_N_PENDING]) < site->max_pending)
+		return true;
+	return make_room(listener);
+}
+
 /* Whether another handshake may begin; its context, if so. */
 static struct ttls_child *admit(struct ttls_listener *listener)
 {
-	struct ttls_space *space = listener->space;
-	struct ttls_site *site = ttls_site_get(space);
+	struct ttls_site *site = ttls_site_get(listener->space);
 	struct ttls_child *child = NULL;
 
 	if (!site)
 		return NULL;
-	if (READ_ONCE(listener->pending_count) < site->max_pending_listener &&
-	    atomic_long_read(&space->counters[TTLS_N_PENDING]) < site->max_pending)
+	if (has_room(listener, site))
 		child = ttls_child_new(listener, site);
 	if (!child)
 		ttls_site_put(site);
@@ -91,18 +119,35 @@ static struct ttls_child *expect(const struct sock *sk, const struct sk_buff *sk
 	return child;
 }
 
+/*
+ * Makes the core leave the child to us, out of the accept queue. A request that was hashed may still be seen by others:
+ * by its timer, and by a CPU that looked it up for a SYN sent twice. So it stays what it is, and the core is told that
+ * another CPU was first to take it: it then measures the round trip, looks up the packet's socket again, and finds the
+ * child.
+ */
+static void keep_from_queue(struct request_sock *req, bool is_hashed, bool *own_req)
+{
+	if (is_hashed) {
+		inet_csk_reqsk_queue_drop(req->rsk_listener, req);
+		reqsk_queue_removed(&inet_csk(req->rsk_listener)->icsk_accept_queue, req);
+		*own_req = false;
+	} else {
+		/* Made of a SYN cookie, and only its maker's. As for a subflow that joins an MPTCP connection. */
+		tcp_rsk(req)->is_mptcp = 1;
+		tcp_rsk(req)->drop_req = 1;
+	}
+}
+
 /* After it: the socket, if there is one, begins its TLS handshake. */
-static struct sock *arrive(struct ttls_child *child, struct sock *newsk, struct request_sock *req,
-			   const bool *own_req)
+static struct sock *arrive(struct ttls_child *child, struct sock *newsk, struct request_sock *req, bool is_hashed,
+			   bool *own_req)
 {
 	if (this_cpu_read(next_child)) {
 		/* No socket was made. */
 		this_cpu_write(next_child, NULL);
 		ttls_child_put(child);
 	} else if (newsk && *own_req) {
-		/* As for a joining MPTCP subflow: the core leaves the child to us, out of the accept queue. */
-		tcp_rsk(req)->is_mptcp = 1;
-		tcp_rsk(req)->drop_req = 1;
+		keep_from_queue(req, is_hashed, own_req);
 		ttls_child_begin(child);
 	}
 	return newsk;
@@ -118,7 +163,8 @@ static struct sock *ttls_syn_recv_sock(const struct sock *sk, struct sk_buff *sk
 
 	if (!child)
 		return NULL;
-	return arrive(child, ops->syn_recv_sock(sk, skb, req, dst, req_unhash, own_req, child_init), req, own_req);
+	return arrive(child, ops->syn_recv_sock(sk, skb, req, dst, req_unhash, own_req, child_init), req, req_unhash,
+		      own_req);
 }
 #else
 static struct sock *ttls_syn_recv_sock(const struct sock *sk, struct sk_buff *skb, struct request_sock *req,
@@ -129,7 +175,7 @@ static struct sock *ttls_syn_recv_sock(const struct sock *sk, struct sk_buff *sk
 
 	if (!child)
 		return NULL;
-	return arrive(child, ops->syn_recv_sock(sk, skb, req, dst, req_unhash, own_req), req, own_req);
+	return arrive(child, ops->syn_recv_sock(sk, skb, req, dst, req_unhash, own_req), req, req_unhash, own_req);
 }
 #endif
 
@@ -150,7 +196,7 @@ static void ttls_clone(const struct request_sock *req, struct sock *sk, const gf
 static void ttls_release(struct sock *sk)
 {
 	struct ttls_listener *listener = listener_of(sk);
-	struct ttls_child *child = ttls_child_of(sk);
+	struct ttls_child *child = ttls_child_of(sk), *next;
 
 	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, NULL);
 	if (child)
@@ -159,7 +205,7 @@ static void ttls_release(struct sock *sk)
 		return;
 	spin_lock_bh(&listener->lock);
 	listener->closed = true;
-	list_for_each_entry(child, &listener->pending, node)
+	list_for_each_entry_safe(child, next, &listener->pending, node)
 		ttls_child_end_locked(child);
 	spin_unlock_bh(&listener->lock);
 	ttls_listener_put(listener);
@@ -249,6 +295,7 @@ static int ttls_init(struct sock *sk)
 	kref_init(&listener->ref);
 	spin_lock_init(&listener->lock);
 	INIT_LIST_HEAD(&listener->pending);
+	INIT_LIST_HEAD(&listener->ending);
 	listener->sk = sk;
 	sock_hold(sk);
 	ttls_count(listener->space, TTLS_N_LISTENERS, 1);

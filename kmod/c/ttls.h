@@ -64,8 +64,9 @@ struct ttls_listener {
 	struct sock *sk;
 	struct ttls_space *space;
 	spinlock_t lock;		/* the fields below; taken inside a child's socket lock */
-	struct list_head pending;
-	u32 pending_count;
+	struct list_head pending;	/* those with a place, the oldest first */
+	struct list_head ending;	/* those that wait for end_work() */
+	u32 pending_count;		/* places taken */
 	bool closed;
 };
 
@@ -78,8 +79,8 @@ enum ttls_state {
 };
 
 /*
- * A handshake. While it is in its listener's list of pending ones, that list owns a reference to the socket
- * and one to the child; who takes it off the list takes these over.
+ * A handshake. While it is in one of its listener's lists, that list owns a reference to the socket and one to the
+ * child; who takes it off the list takes these over.
  */
 struct ttls_child {
 	struct ttls_base base;
@@ -90,6 +91,7 @@ struct ttls_child {
 	struct ttls_space *space;
 	struct ttls_site *site;
 	struct list_head node;
+	bool has_place;			/* under the listener's lock, as node is */
 	struct timer_list timer;
 	struct work_struct end;
 	struct llist_node queued;

@@ -83,6 +83,8 @@ enum ttls_counter {
 	TTLS_N_CONTAINED,	/* panics */
 	TTLS_N_BATCHES,
 	TTLS_N_BATCHED,		/* connections in those batches */
+	/* Now. */
+	TTLS_N_ENDING,		/* failed handshakes whose sockets are still to be closed */
 	TTLS_COUNTERS,
 };
 

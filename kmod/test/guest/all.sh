@@ -20,3 +20,4 @@ ip link set lo mtu 1500
 [ $? -eq 0 ] || failed=$((failed + 1))
 ip link set lo mtu 65536
 . ./rights.sh
+. ./places.sh

@@ -27,7 +27,7 @@ The module loads by itself.
 ";
 
 /// Labels of the counters, in the module's order.
-const COUNTERS: [&str; 16] = [
+const COUNTERS: [&str; 17] = [
     "listeners",
     "pending",
     "contexts",
@@ -44,6 +44,7 @@ const COUNTERS: [&str; 16] = [
     "contained_panics",
     "batches",
     "batched",
+    "ending",
 ];
 
 /// What went wrong: the command line, or the deed.
