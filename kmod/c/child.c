@@ -487,30 +487,28 @@ void ttls_child_begin(struct ttls_child *child)
 	spin_unlock_bh(&listener->lock);
 }
 
+/* Before a CPU begins, and after it has ended. */
+int ttls_child_prepare(unsigned int cpu)
+{
+	per_cpu(buffers, cpu) = vmalloc_node(sizeof(struct buffers), cpu_to_node(cpu));
+	return per_cpu(buffers, cpu) ? 0 : -ENOMEM;
+}
+
+void ttls_child_dead(unsigned int cpu)
+{
+	vfree(per_cpu(buffers, cpu));
+	per_cpu(buffers, cpu) = NULL;
+}
+
 void ttls_child_exit(void)
 {
-	int cpu;
-
 	kmem_cache_destroy(ttls_children);
-	for_each_possible_cpu(cpu)
-		vfree(per_cpu(buffers, cpu));
 }
 
 int ttls_child_init(void)
 {
-	int cpu;
-
 	init_waitqueue_head(&nowhere.socket.wq.wait);
 	ttls_children = kmem_cache_create("ttls_child", sizeof(struct ttls_child) + ttls_connection_size, 0,
 					  SLAB_HWCACHE_ALIGN, NULL);
-	if (!ttls_children)
-		return -ENOMEM;
-	for_each_possible_cpu(cpu) {
-		per_cpu(buffers, cpu) = vmalloc(sizeof(struct buffers));
-		if (!per_cpu(buffers, cpu)) {
-			ttls_child_exit();
-			return -ENOMEM;
-		}
-	}
-	return 0;
+	return ttls_children ? 0 : -ENOMEM;
 }

@@ -11,6 +11,7 @@
 #include <linux/percpu.h>
 #include <linux/random.h>
 #include <linux/vmalloc.h>
+#include <linux/workqueue.h>
 #include <asm/fpu/api.h>
 #include "core.h"
 
@@ -20,13 +21,53 @@
  */
 #define TTLS_STACK	(128 * 1024)
 
+/* How long secrets of a handshake may lie on an idle stack. */
+#define WIPE_DELAY	(HZ / 50)
+
 static DEFINE_PER_CPU(u8 *, ttls_stack);
+static DEFINE_PER_CPU(bool, stack_has_secrets);
+static DEFINE_PER_CPU(struct delayed_work, wipe_later);
 /* While the module loads, it makes a panic itself. */
 static bool rehearsal;
 
 static void *stack_top(void)
 {
 	return this_cpu_read(ttls_stack) + TTLS_STACK - 16;
+}
+
+static void wipe_stack(void)
+{
+	memzero_explicit(this_cpu_read(ttls_stack), TTLS_STACK);
+	this_cpu_write(stack_has_secrets, false);
+}
+
+static void wipe_work(struct work_struct *work)
+{
+	local_bh_disable();
+	if (this_cpu_read(stack_has_secrets))
+		wipe_stack();
+	local_bh_enable();
+}
+
+/* Wipes the stack after a call: at once after private keys, soon, and once for many calls, after other secrets. */
+static void wipe_after(enum ttls_door door)
+{
+	switch (door) {
+	case TTLS_RUN:
+	case TTLS_BUILD:
+		wipe_stack();
+		break;
+	case TTLS_RECEIVE:
+	case TTLS_ADVANCE:
+	case TTLS_NEXT_KEYS:
+		if (this_cpu_read(stack_has_secrets))
+			break;
+		this_cpu_write(stack_has_secrets, true);
+		schedule_delayed_work_on(smp_processor_id(), this_cpu_ptr(&wipe_later), WIPE_DELAY);
+		break;
+	default:
+		break;
+	}
 }
 
 int ttls_call(enum ttls_door door, void *argument)
@@ -37,9 +78,7 @@ int ttls_call(enum ttls_door door, void *argument)
 	local_bh_disable();
 	kernel_fpu_begin();
 	ttls_enter(&call, stack_top());
-	if (door == TTLS_RUN || door == TTLS_BUILD)
-		/* Private keys were on it. */
-		memzero_explicit(this_cpu_read(ttls_stack), TTLS_STACK);
+	wipe_after(door);
 	kernel_fpu_end();
 	local_bh_enable();
 	return call.result;
@@ -64,17 +103,29 @@ void __noreturn ttls_panicked(const u8 *file, size_t len, u32 line)
 
 STACK_FRAME_NON_STANDARD(ttls_panicked);
 
-void ttls_core_exit(void)
+/* Before a CPU begins, and after it has ended. */
+int ttls_core_prepare(unsigned int cpu)
 {
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		vfree(per_cpu(ttls_stack, cpu));
+	/* vmalloc has a guard page below. */
+	per_cpu(ttls_stack, cpu) = vzalloc_node(TTLS_STACK, cpu_to_node(cpu));
+	per_cpu(stack_has_secrets, cpu) = false;
+	INIT_DELAYED_WORK(per_cpu_ptr(&wipe_later, cpu), wipe_work);
+	return per_cpu(ttls_stack, cpu) ? 0 : -ENOMEM;
 }
 
-int ttls_core_init(void)
+void ttls_core_dead(unsigned int cpu)
 {
-	int cpu, failed;
+	cancel_delayed_work_sync(per_cpu_ptr(&wipe_later, cpu));
+	if (per_cpu(ttls_stack, cpu))
+		memzero_explicit(per_cpu(ttls_stack, cpu), TTLS_STACK);
+	vfree(per_cpu(ttls_stack, cpu));
+	per_cpu(ttls_stack, cpu) = NULL;
+}
+
+/* With a stack for each CPU. */
+int ttls_core_check(void)
+{
+	int failed;
 
 	if (ttls_layout[0] != sizeof(struct ttls_configuration) ||
 	    ttls_layout[1] != sizeof(struct ttls_certificate) ||
@@ -85,20 +136,11 @@ int ttls_core_init(void)
 		pr_err("ttls: the Rust object is of another version: build both halves together\n");
 		return -EINVAL;
 	}
-	for_each_possible_cpu(cpu) {
-		/* vmalloc has a guard page below. */
-		per_cpu(ttls_stack, cpu) = vzalloc(TTLS_STACK);
-		if (!per_cpu(ttls_stack, cpu)) {
-			ttls_core_exit();
-			return -ENOMEM;
-		}
-	}
 	rehearsal = true;
 	failed = ttls_call(TTLS_PANIC, (void *)4);
 	rehearsal = false;
 	if (failed != -EFAULT) {
 		pr_err("ttls: a panic is not contained (%d): the module is not loaded\n", failed);
-		ttls_core_exit();
 		return -EIO;
 	}
 	return 0;

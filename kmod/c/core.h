@@ -155,8 +155,9 @@ void ttls_enter(struct ttls_call *call, void *top);
 
 extern const size_t ttls_connection_size, ttls_worker_size, ttls_layout[6];
 
-int ttls_core_init(void);
-void ttls_core_exit(void);
+int ttls_core_prepare(unsigned int cpu);
+void ttls_core_dead(unsigned int cpu);
+int ttls_core_check(void);
 int ttls_call(enum ttls_door door, void *argument);
 
 #endif

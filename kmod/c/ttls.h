@@ -152,6 +152,8 @@ extern struct proto_ops ttls_listener_ops[2];
 void ttls_listener_put(struct ttls_listener *listener);
 
 /* child.c */
+int ttls_child_prepare(unsigned int cpu);
+void ttls_child_dead(unsigned int cpu);
 int ttls_child_init(void);
 void ttls_child_exit(void);
 struct ttls_child *ttls_child_new(struct ttls_listener *listener, struct ttls_site *site);
@@ -168,6 +170,8 @@ struct request_sock *ttls_request_new(struct sock *lsk, struct sock *sk);
 void ttls_request_free(struct request_sock *req);
 
 /* worker.c */
+int ttls_worker_prepare(unsigned int cpu);
+void ttls_worker_dead(unsigned int cpu);
 int ttls_worker_init(void);
 void ttls_worker_exit(void);
 void ttls_worker_queue(struct ttls_child *child);

@@ -134,35 +134,13 @@ static void work(struct work_struct *w)
 		run_batch(worker, count);
 }
 
-void ttls_worker_exit(void)
-{
-	int cpu;
-
-	if (worker_wq)
-		destroy_workqueue(worker_wq);
-	for_each_possible_cpu(cpu) {
-		struct ttls_worker *worker = per_cpu_ptr(&ttls_workers, cpu);
-
-		vfree(worker->core);
-		vfree(worker->flights);
-	}
-}
-
 static int begin(struct ttls_worker *worker)
 {
 	static const char * const ways[] = {
 		"scalar code", "lanes of AVX2, RSA in scalar code", "lanes of AVX-512 IFMA",
 	};
-	int way, err;
+	int way = ttls_call(TTLS_BEGIN, worker->core), err = way < 0 ? way : ttls_call(TTLS_SELF_TEST, worker->core);
 
-	init_llist_head(&worker->queue);
-	INIT_WORK(&worker->work, work);
-	worker->core = vmalloc(ttls_worker_size);
-	worker->flights = vmalloc(TTLS_BATCH * TTLS_FLIGHT);
-	if (!worker->core || !worker->flights)
-		return -ENOMEM;
-	way = ttls_call(TTLS_BEGIN, worker->core);
-	err = way < 0 ? way : ttls_call(TTLS_SELF_TEST, worker->core);
 	if (!err) {
 		pr_info_once("ttls: public-key work runs in %s\n", ways[way]);
 		return 0;
@@ -171,20 +149,42 @@ static int begin(struct ttls_worker *worker)
 	return -EIO;
 }
 
+/* Before a CPU begins. Another runs this, with a stack for its calls. */
+int ttls_worker_prepare(unsigned int cpu)
+{
+	struct ttls_worker *worker = per_cpu_ptr(&ttls_workers, cpu);
+	int err = -ENOMEM;
+
+	init_llist_head(&worker->queue);
+	INIT_WORK(&worker->work, work);
+	worker->core = vmalloc_node(ttls_worker_size, cpu_to_node(cpu));
+	worker->flights = vmalloc_node(TTLS_BATCH * TTLS_FLIGHT, cpu_to_node(cpu));
+	if (worker->core && worker->flights)
+		err = begin(worker);
+	if (err)
+		ttls_worker_dead(cpu);
+	return err;
+}
+
+/* After it has ended: what it had queued runs elsewhere. */
+void ttls_worker_dead(unsigned int cpu)
+{
+	struct ttls_worker *worker = per_cpu_ptr(&ttls_workers, cpu);
+
+	flush_work(&worker->work);
+	vfree(worker->core);
+	vfree(worker->flights);
+	worker->core = NULL;
+	worker->flights = NULL;
+}
+
+void ttls_worker_exit(void)
+{
+	destroy_workqueue(worker_wq);
+}
+
 int ttls_worker_init(void)
 {
-	int cpu, err = 0;
-
-	for_each_possible_cpu(cpu) {
-		err = begin(per_cpu_ptr(&ttls_workers, cpu));
-		if (err)
-			goto fail;
-	}
-	worker_wq = alloc_workqueue("ttls_worker", WQ_HIGHPRI | WQ_MEM_RECLAIM | WQ_PERCPU, 0);
-	if (worker_wq)
-		return 0;
-	err = -ENOMEM;
-fail:
-	ttls_worker_exit();
-	return err;
+	worker_wq = alloc_workqueue("ttls_worker", WQ_CPU_INTENSIVE | WQ_MEM_RECLAIM | WQ_PERCPU, 0);
+	return worker_wq ? 0 : -ENOMEM;
 }

@@ -21,3 +21,4 @@ ip link set lo mtu 1500
 ip link set lo mtu 65536
 . ./rights.sh
 . ./places.sh
+. ./cpus.sh
