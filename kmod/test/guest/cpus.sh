@@ -8,7 +8,7 @@ if [ "$(nproc)" -gt 1 ]; then
     ./ttls ctl run -- httpd -f -p 443 -h /tmp/www &
     server=$!
     check "a server listens" eventually is listeners 1
-    ./ttls bench --name one.example --connections 8 --count 200 --seconds 300 --timeout 100 127.0.0.1:443 > /tmp/bench 2>&1 &
+    ./ttls-load --name one.example --connections 8 --count 200 --seconds 300 --timeout 100 127.0.0.1:443 > /tmp/bench 2>&1 &
     bench=$!
     turns() {
         for turn in 1 2 3 4; do
