@@ -468,6 +468,24 @@ void ttls_child_adopt(struct ttls_child *child, struct sock *sk)
 	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, &child->base);
 }
 
+/*
+ * Ends the listener's oldest handshakes while it has too many: a flood of silent clients keeps nobody out. Two for one
+ * that comes, so that a lower bound is reached soon. The listener's lock is held.
+ */
+static void make_room(struct ttls_listener *listener, const struct ttls_site *site)
+{
+	const atomic_long_t *pending = &listener->space->counters[TTLS_N_PENDING];
+	int i;
+
+	for (i = 0; i < 2 && listener->pending_count; i++) {
+		if (listener->pending_count <= site->max_pending_listener &&
+		    atomic_long_read(pending) <= site->max_pending)
+			return;
+		ttls_child_end_locked(list_first_entry(&listener->pending, struct ttls_child, node));
+		ttls_count(listener->space, TTLS_N_REFUSED, 1);
+	}
+}
+
 /* After it. If the listener closed meanwhile, the child ends at once. */
 void ttls_child_begin(struct ttls_child *child)
 {
@@ -484,6 +502,8 @@ void ttls_child_begin(struct ttls_child *child)
 	listener->pending_count++;
 	if (listener->closed)
 		ttls_child_end_locked(child);
+	else
+		make_room(listener, child->site);
 	spin_unlock_bh(&listener->lock);
 }
 

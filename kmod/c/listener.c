@@ -58,31 +58,14 @@ static void listener_data_ready(struct sock *sk)
 /* Failed handshakes that may wait for their sockets' end, for each place of one under way: memory has a bound. */
 #define ENDING_FOR_PLACE	4
 
-/* Ends the listener's oldest handshake for a newer one: a flood of silent clients keeps nobody out. */
-static bool make_room(struct ttls_listener *listener)
-{
-	struct ttls_child *oldest;
-
-	spin_lock_bh(&listener->lock);
-	oldest = list_first_entry_or_null(&listener->pending, struct ttls_child, node);
-	if (oldest)
-		ttls_child_end_locked(oldest);
-	spin_unlock_bh(&listener->lock);
-	if (oldest)
-		ttls_count(listener->space, TTLS_N_REFUSED, 1);
-	return oldest;
-}
-
 static bool has_room(struct ttls_listener *listener, const struct ttls_site *site)
 {
 	const atomic_long_t *counters = listener->space->counters;
 
 	if (atomic_long_read(&counters[TTLS_N_ENDING]) >= ENDING_FOR_PLACE * (long)site->max_pending)
 		return false;
-	if (READ_ONCE(listener->pending_count) < site->max_pending_listener &&
-	    atomic_long_read(&counters[TTLS_N_PENDING]) < site->max_pending)
-		return true;
-	return make_room(listener);
+	/* If it has one, its oldest handshake makes room. */
+	return READ_ONCE(listener->pending_count) || atomic_long_read(&counters[TTLS_N_PENDING]) < site->max_pending;
 }
 
 /* Whether another handshake may begin; its context, if so. */

@@ -23,8 +23,9 @@ check "they have ended" eventually is ending 0
 for n in $(seq 40); do
     sleep 1000 | nc 127.0.0.1 443 &
 done
+reached() { [ "$(counter refused)" -ge "$1" ]; }
 check "silent clients of one server take half of the places" eventually is pending 16
-check "those beyond it made room" [ "$(counter refused)" -ge $((before + 24)) ]
+check "those beyond it made room" eventually reached $((before + 24))
 check "the other server answers" gives_page fetch https://one.example:8443/index.html
 check "and the one that is flooded" gives_page fetch https://one.example/index.html
 killall -q sleep nc
