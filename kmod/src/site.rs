@@ -161,7 +161,8 @@ unsafe fn part(configuration: &mut Configuration) -> Result<bool, Refusal> {
     } else {
         // SAFETY: all entries are written, and there is room for the site.
         unsafe {
-            let entries = core::slice::from_raw_parts(configuration.entries.cast(), configuration.entry_count);
+            let entries =
+                core::slice::from_raw_parts(configuration.entries.cast(), configuration.entry_count);
             let site = read(configuration, certificates, entries, &mut arena)?;
             configuration.site.cast::<Site<'_>>().write(site);
         }
