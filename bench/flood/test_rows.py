@@ -24,7 +24,7 @@ def generated():
     classes = {name: {"calm": figures(60, 60), "attack": figures(100, 25 if name == "new" else 100), "after": figures(60, 60),
                       "throughput": 0.25 if name == "new" else 1.0, "back_to_calm_s": 0.5, "resumed": 0, "late_starts": 1,
                       "latest_start_ms": 6.0, "failures": {}, "course": []} for name in rows.CLASSES}
-    return {"parts_s": {"attack": 3, "window": 5, "end": 10, "after": 13, "done": 16}, "classes": classes, "reconnecting": None,
+    return {"parts_s": {"attack": 3, "window": 5, "end": 10, "after": 13, "done": 16}, "classes": classes, "reconnecting": None, "attack_rate": 1000.0,
             "attackers": {"seconds": 5, "due": 5000, "started": 4000, "started_per_s": 800.0, "late": 10, "left_out": 1000,
                           "flights": 300, "handshakes": 275, "refused": 5, "gave_up": 3000, "recycled": 0, "failures": {}},
             "generator": {"cpu_s": 3.0, "attack_processes": 1}}
