@@ -32,7 +32,7 @@ def of(peer, attack, times, capacity, result, snapshots):
         "capacity_per_s": capacity,
         "attack_per_s": attackers["started_per_s"],
         # What the generator could offer, of what it should: what it had no time to look at is not among `due`.
-        "attack_offered": min(1.0, attackers["started_per_s"] / result["attack_rate"]) if attackers["due"] else None,
+        "attack_offered": min(1.0, attackers["started_per_s"] / result["attack_rate"]) if attackers["due"] and attack != "reconnect" else None,
         "attack_late": attackers["late"],
         "attackers": attackers,
         "generator_cpu_s": result["generator"]["cpu_s"],
