@@ -159,15 +159,29 @@ impl ClientVerifier for Verifier {
         Ok(())
     }
 
-    fn verify_signature(&self, scheme: u16, digest: &[u8], signature: &[u8]) -> Result<(), CertificateError> {
+    fn verify_signature(
+        &self,
+        scheme: u16,
+        content: &[u8],
+        signature: &[u8],
+    ) -> Result<(), CertificateError> {
         let leaf = CertificateDer::from(self.leaf.as_slice());
         let leaf = EndEntityCert::try_from(&leaf).map_err(|_| CertificateError::Bad)?;
-        let position = algorithm::SCHEMES.iter().position(|&known| known == scheme);
-        let algorithm = position.and_then(|i| IN_HANDSHAKES.get(i)).ok_or(CertificateError::Unsupported)?;
-        leaf.verify_signature(*algorithm, digest, signature).map_err(|e| match e {
-            webpki::Error::InvalidSignatureForPublicKey => CertificateError::Bad,
-            _ => CertificateError::Unsupported,
-        })
+        // In TLS 1.2 an ECDSA scheme names a hash and no curve: the key tells which it is (RFC 5246 §7.4.1.4.1).
+        const ECDSA: [u16; 2] = [0x0403, 0x0503];
+        let schemes = if ECDSA.contains(&scheme) { &ECDSA[..] } else { &[scheme][..] };
+        for scheme in schemes {
+            let position = algorithm::SCHEMES.iter().position(|known| known == scheme);
+            let algorithm =
+                position.and_then(|i| IN_HANDSHAKES.get(i)).ok_or(CertificateError::Unsupported)?;
+            match leaf.verify_signature(*algorithm, content, signature) {
+                Ok(()) => return Ok(()),
+                Err(webpki::Error::InvalidSignatureForPublicKey) => return Err(CertificateError::Bad),
+                // The key is another's.
+                Err(_) => {}
+            }
+        }
+        Err(CertificateError::Unsupported)
     }
 }
 
