@@ -1,14 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `ttls serve`: the supervisor of the workers.
+// Nothing that a stranger sends may end the process.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable
+    )
+)]
 
 pub mod addresses;
 pub mod clock;
 pub mod connection;
 pub mod context;
+pub mod count;
 pub mod http;
 pub mod jobs;
 pub mod listener;
 pub mod log;
+pub mod memory;
 pub mod metrics;
 pub mod negotiation;
 pub mod outcome;
@@ -16,13 +30,16 @@ pub mod page;
 pub mod pool;
 pub mod proxy_protocol;
 pub mod random;
+pub mod receiving;
 pub mod record_plan;
 pub mod relay;
 pub mod remote;
 pub mod scrape;
+pub mod sending;
 pub mod slab;
 pub mod socket;
 pub mod sources;
+pub mod stalled;
 pub mod supervisor;
 pub mod timers;
 pub mod upgrade;
@@ -37,6 +54,7 @@ use crate::{notify, privileges};
 use addresses::Sockets;
 use clock::unix_time;
 use context::Shared;
+use count::Count;
 use log::Log;
 use log::sink::{Sink, Style};
 use metrics::{Counters, Metrics};
@@ -48,7 +66,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::RawFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc;
 use std::thread;
 use supervisor::{Event, RESOLVE, Supervisor, open_log};
@@ -125,8 +143,8 @@ pub fn run(source: &Source, fixed: Fixed, keylog: Option<&Path>) -> Result<(), F
     fixed.hosts.wait(RESOLVE);
 
     let shared = Arc::new(Shared {
-        connections: AtomicUsize::new(0),
-        sources: sources(&settings),
+        connections: Count::default(),
+        sources: Arc::new(sources(&settings)),
         tickets: Tickets::default(),
         descriptors: descriptors_for_connections(),
         shortage_told: AtomicU64::new(0),

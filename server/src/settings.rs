@@ -71,7 +71,7 @@ pub struct Timeouts {
     pub connect: u64,
     /// Without a byte.
     pub idle: u64,
-    /// Half-closed without a byte.
+    /// For the other side's end, once everything is sent.
     pub close: u64,
     /// After SIGTERM.
     pub drain: u64,

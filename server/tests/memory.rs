@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::mem::size_of;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use ttls_crypto::cpu::{Choice, Cpu};
@@ -16,6 +16,7 @@ use ttls_server::demo::Identity;
 use ttls_server::hosts::Hosts;
 use ttls_server::serve::connection::Connection;
 use ttls_server::serve::context::Shared;
+use ttls_server::serve::count::Count;
 use ttls_server::serve::listener;
 use ttls_server::serve::log::destination::Destination;
 use ttls_server::serve::log::sink::{Sink, Style};
@@ -61,8 +62,8 @@ fn allocations(connections: usize, version: &'static str) -> u64 {
         wake,
         counters: Arc::default(),
         shared: Arc::new(Shared {
-            connections: AtomicUsize::new(0),
-            sources: Sources::new(0, 32, 64),
+            connections: Count::default(),
+            sources: Arc::new(Sources::new(0, 32, 64)),
             tickets,
             descriptors: 1000,
             shortage_told: AtomicU64::new(0),

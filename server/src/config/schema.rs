@@ -262,7 +262,7 @@ table! {
         connect: Time = seconds(5),
         /// Without a byte.
         idle: Time = seconds(300),
-        /// Half-closed without a byte.
+        /// For the other side's end, once everything is sent.
         close: Time = seconds(10),
         /// For established connections after SIGTERM.
         drain: Time = seconds(30),

@@ -2,6 +2,8 @@
 //! One client's connection, from accept to its end.
 
 use super::context::{Active, Context, Fate};
+use super::count::Counted;
+use super::memory::Purpose;
 use super::negotiation::{Completed, Negotiation, Turn};
 use super::outcome::{Level, Outcome, Progress};
 use super::page::{Builtin, Content};
@@ -9,8 +11,8 @@ use super::proxy_protocol::{self, MAX_WRITTEN};
 use super::relay::{Backend, Relay};
 use super::remote::{self, Remote};
 use super::slab::Key;
-use super::socket::Socket;
-use super::sources::Place;
+use super::socket::{Moved, Socket};
+use super::sources::Entry;
 use crate::config::schema::{Connections, ToBackend};
 use crate::settings::Target;
 use rustix::event::epoll::EventFlags;
@@ -52,13 +54,20 @@ pub struct Connection {
     /// The address it connected to, if a PROXY header says so.
     destination: Option<SocketAddr>,
     /// Its place in the count of sources; with a PROXY header, once that is read.
-    place: Option<Place>,
+    entry: Option<Entry>,
     active: Rc<Active>,
-    /// When it was accepted, and when a byte last came or went; [`Context::clock`].
+    /// When it was accepted; [`Context::clock`].
     accepted: u64,
-    moved: u64,
-    /// It is in one of the queues.
+    /// When its timer fires at the latest, as its owner has armed it.
+    pub armed: u64,
+    /// It is in one of the queues of those that have something to do.
     pub queued: bool,
+    /// It is in the queue of those that hold storage while they wait.
+    pub stalls: bool,
+    /// It counts as a connection.
+    _counted: Counted,
+    /// It counts as half-open.
+    half_open: Option<Counted>,
 }
 
 enum Stage {
@@ -66,6 +75,8 @@ enum Stage {
     Silent,
     Handshake(Box<Negotiation>),
     Established(Box<Option<Relay>>),
+    /// Everything is sent, and FIN; what the client still sends is dropped, until it has ended or this time has come.
+    Lingering(u64),
 }
 
 impl Connection {
@@ -73,7 +84,8 @@ impl Connection {
     pub fn new(
         fd: OwnedFd,
         peer: SocketAddr,
-        place: Option<Place>,
+        entry: Option<Entry>,
+        counted: Counted,
         active: &Rc<Active>,
         cx: &Context,
     ) -> Self {
@@ -82,11 +94,14 @@ impl Connection {
             stage: Stage::Silent,
             peer,
             destination: None,
-            place,
+            entry,
             active: Rc::clone(active),
             accepted: cx.clock,
-            moved: cx.clock,
+            armed: u64::MAX,
             queued: false,
+            stalls: false,
+            _counted: counted,
+            half_open: Some(cx.half_open.add()),
         }
     }
 
@@ -97,12 +112,7 @@ impl Connection {
 
     /// Whether the handshake is not complete.
     pub const fn is_half_open(&self) -> bool {
-        !matches!(self.stage, Stage::Established(_))
-    }
-
-    /// Whether one of its directions is done.
-    pub fn is_closing(&self) -> bool {
-        matches!(&self.stage, Stage::Established(relay) if relay.as_ref().as_ref().is_some_and(Relay::is_closing))
+        self.half_open.is_some()
     }
 
     /// The process is to end. `true` if the connection can go on to its end now: it waits for a request to a built-in backend.
@@ -111,41 +121,37 @@ impl Connection {
         relay.as_mut().as_mut().is_some_and(Relay::drain)
     }
 
-    /// Its place in the count of sources.
-    pub const fn place(&self) -> Option<Place> {
-        self.place
-    }
-
     /// When it will have taken too long, on [`Context::clock`]; `None` if it may stay as it is.
     pub fn deadline(&self) -> Option<u64> {
         let timeouts = &self.active.settings.timeouts;
-        Some(match &self.stage {
-            Stage::Silent | Stage::Handshake(_) => self.accepted + timeouts.handshake,
-            Stage::Established(relay) => {
-                let relay = relay.as_ref().as_ref()?;
-                match &relay.backend {
-                    Backend::Remote(remote) if !remote.is_ready() => {
-                        self.accepted + relay.handshake_ms + timeouts.connect
-                    }
-                    _ if relay.is_closing() => self.moved + timeouts.close,
-                    _ if timeouts.idle == 0 => return None,
-                    _ => self.moved + timeouts.idle,
-                }
-            }
-        })
+        match &self.stage {
+            Stage::Silent | Stage::Handshake(_) => Some(self.accepted + timeouts.handshake),
+            Stage::Established(relay) => relay.as_ref().as_ref()?.deadline(timeouts, self.accepted),
+            Stage::Lingering(until) => Some(*until),
+        }
     }
 
-    /// What its deadline means.
-    pub fn timeout(&self) -> Outcome {
+    /// What it means that its deadline is over; `None` if it is to have another turn.
+    pub fn timeout(&self, clock: u64) -> Option<Outcome> {
         match &self.stage {
-            Stage::Silent | Stage::Handshake(_) => Outcome::HandshakeTimeout,
-            Stage::Established(relay) => match relay.as_ref() {
-                Some(Relay { backend: Backend::Remote(remote), .. }) if !remote.is_ready() => {
-                    Outcome::BackendTimeout
-                }
-                Some(relay) if relay.is_closing() => Outcome::CloseTimeout,
-                _ => Outcome::IdleTimeout,
-            },
+            Stage::Silent | Stage::Handshake(_) => Some(Outcome::HandshakeTimeout),
+            Stage::Established(relay) => {
+                relay.as_ref().as_ref()?.timeout(&self.active.settings.timeouts, &self.client, clock)
+            }
+            Stage::Lingering(_) => Some(Outcome::CloseTimeout),
+        }
+    }
+
+    /// For what it holds storage while it waits, and since when.
+    pub fn stalled_since(&self) -> Option<(Purpose, u64)> {
+        match &self.stage {
+            Stage::Handshake(negotiation) => {
+                negotiation.holds_storage().then_some((Purpose::Handshake, self.accepted))
+            }
+            Stage::Established(relay) => {
+                relay.as_ref().as_ref()?.stalled_since().map(|since| (Purpose::Relay, since))
+            }
+            Stage::Silent | Stage::Lingering(_) => None,
         }
     }
 
@@ -170,9 +176,9 @@ impl Connection {
     /// Does what can be done now.
     pub fn turn(&mut self, cx: &mut Context, key: Key) -> Fate {
         if let Stage::Silent = self.stage {
-            let Some(mut negotiation) = cx.negotiations.take() else { return Fate::End(Outcome::NoBuffer) };
-            // Without a place the PROXY header is still to come, and with it the source.
-            negotiation.begin(&self.active, self.place.map_or(0, Place::hash));
+            let mut negotiation = cx.negotiations.take();
+            // Without an entry the PROXY header is still to come, and with it the source.
+            negotiation.begin(&self.active, self.entry.as_ref().map_or(0, |entry| entry.place().hash()));
             self.stage = Stage::Handshake(negotiation);
         }
         let fate = match &mut self.stage {
@@ -180,23 +186,28 @@ impl Connection {
                 let turn = negotiation.turn(cx, key, &mut self.client, &self.active);
                 self.after(cx, key, turn)
             }
-            _ => self.relay(cx),
+            Stage::Established(relay) => match relay.as_mut() {
+                Some(relay) => relay.turn(cx, &mut self.client),
+                None => Fate::Wait,
+            },
+            Stage::Lingering(_) => self.linger(),
+            Stage::Silent => Fate::Wait,
         };
-        if self.place.is_none()
-            && let Stage::Handshake(negotiation) = &self.stage
-            && let Some((source, _)) = negotiation.addresses
-        {
-            self.place = cx.shared.sources.enter(source.ip());
-            if self.place.is_none() {
-                return Fate::End(Outcome::PrefixFull);
-            }
-        }
         if let (Fate::Wait, Stage::Handshake(negotiation)) = (fate, &self.stage)
             && !negotiation.is_touched()
         {
             self.leave_stage(cx);
         }
         fate
+    }
+
+    /// Drops what the client still sends.
+    fn linger(&mut self) -> Fate {
+        match self.client.discard() {
+            Moved::Bytes(_) => Fate::Again,
+            Moved::Blocked => Fate::Wait,
+            Moved::End | Moved::Lost(_) => Fate::End(Outcome::Ok),
+        }
     }
 
     /// Goes on with the result of a public-key job.
@@ -223,25 +234,30 @@ impl Connection {
     fn after(&mut self, cx: &mut Context, key: Key, turn: Turn) -> Fate {
         match turn {
             Turn::Fate(fate) => fate,
-            Turn::Completed => match self.establish(cx, key) {
-                Ok(()) => Fate::Serve,
-                Err(outcome) => Fate::End(outcome),
-            },
+            Turn::Header => self.identified(cx, key),
+            Turn::Completed => self.establish(cx, key).unwrap_or_else(Fate::End),
         }
     }
 
-    fn relay(&mut self, cx: &mut Context) -> Fate {
-        let Stage::Established(relay) = &mut self.stage else { return Fate::Wait };
-        let Some(relay) = relay.as_mut() else { return Fate::Wait };
-        self.moved = cx.clock;
-        relay.turn(cx, &mut self.client)
+    /// The PROXY header has come: its source is asked for its limit before any work is done.
+    fn identified(&mut self, cx: &mut Context, key: Key) -> Fate {
+        let Stage::Handshake(negotiation) = &mut self.stage else { return Fate::Wait };
+        if let Some((source, _)) = negotiation.addresses {
+            self.entry = cx.shared.sources.enter(source.ip());
+            let Some(entry) = &self.entry else { return Fate::End(Outcome::PrefixFull) };
+            negotiation.set_source(entry.place().hash());
+        }
+        let turn = negotiation.turn(cx, key, &mut self.client, &self.active);
+        self.after(cx, key, turn)
     }
 
     /// The handshake is complete: on to the backend.
-    fn establish(&mut self, cx: &mut Context, key: Key) -> Result<(), Outcome> {
+    fn establish(&mut self, cx: &mut Context, key: Key) -> Result<Fate, Outcome> {
         self.adopt_addresses();
-        let Stage::Handshake(negotiation) = &mut self.stage else { return Ok(()) };
-        let completed = negotiation.complete(cx)?;
+        let Stage::Handshake(negotiation) = &mut self.stage else { return Ok(Fate::Wait) };
+        let Some(completed) = negotiation.complete(&cx.memory)? else {
+            return Ok(Fate::Starved(Purpose::Relay));
+        };
         self.leave_stage(cx);
         let session = &completed.established.session;
         let counter = match (session.version, session.resumed) {
@@ -268,21 +284,18 @@ impl Connection {
         };
         let (backend, failed) = match backend {
             Ok(backend) => (backend, None),
-            // The relay tells the client.
             Err(outcome) => (Backend::Builtin(Builtin::new(Content::Bytes(0))), Some(outcome)),
         };
-        let Some(mut place) = cx.relays.take() else {
-            for buffer in completed.received.into_iter().chain(completed.unsent.map(|(buffer, _)| buffer)) {
-                cx.buffers.put(buffer);
-            }
-            return Err(Outcome::NoBuffer);
-        };
-        *place = Some(Relay::new(completed, backend, cx.clock - self.accepted));
-        self.stage = Stage::Established(place);
-        match failed {
-            None => Ok(()),
-            Some(outcome) => Err(outcome),
+        let mut place = cx.relays.take();
+        let relay = place.insert(Relay::new(completed, backend, cx.clock - self.accepted, cx.clock));
+        if let Some(outcome) = failed {
+            relay.fail(cx, outcome);
         }
+        self.stage = Stage::Established(place);
+        self.half_open = None;
+        // It leaves the queue of handshakes.
+        self.stalls = false;
+        Ok(Fate::Serve)
     }
 
     /// From here on the client is who the PROXY header says.
@@ -328,62 +341,73 @@ impl Connection {
     /// Gives back what the present stage holds.
     fn leave_stage(&mut self, cx: &mut Context) {
         match std::mem::replace(&mut self.stage, Stage::Silent) {
-            Stage::Silent => {}
+            Stage::Silent | Stage::Lingering(_) => {}
             Stage::Handshake(mut negotiation) => {
-                negotiation.end(cx);
+                negotiation.end();
                 cx.negotiations.put(negotiation);
             }
             Stage::Established(mut place) => {
-                if let Some(relay) = place.as_mut() {
-                    relay.release(cx);
-                }
                 *place = None;
                 cx.relays.put(place);
             }
         }
     }
 
-    /// Says goodbye as far as that is possible, counts, logs, and gives everything back.
-    pub fn end(mut self, cx: &mut Context, outcome: Outcome) {
-        let outcome = match &mut self.stage {
-            Stage::Silent => outcome,
+    /// Says goodbye, counts, logs, and gives back what it holds. `None` if it can be dropped now; what it does next, if it still has to
+    /// see to it that its last bytes arrive.
+    pub fn end(&mut self, cx: &mut Context, outcome: Outcome) -> Option<Fate> {
+        let (outcome, lingers) = match &mut self.stage {
+            Stage::Lingering(_) => return None,
+            Stage::Silent => (outcome, false),
             Stage::Handshake(negotiation) => {
-                match outcome {
-                    Outcome::HandshakeTimeout | Outcome::Drained => {
-                        negotiation.abort(Alert::USER_CANCELED, cx, &mut self.client);
-                    }
-                    Outcome::NoBuffer | Outcome::Local(_) => {
-                        negotiation.abort(Alert::INTERNAL_ERROR, cx, &mut self.client);
-                    }
-                    _ => {}
+                let alert = match outcome {
+                    Outcome::HandshakeTimeout | Outcome::Drained => Some(Alert::USER_CANCELED),
+                    Outcome::NoBuffer | Outcome::Stalled | Outcome::Local(_) => Some(Alert::INTERNAL_ERROR),
+                    _ => None,
+                };
+                if let Some(alert) = alert {
+                    negotiation.abort(alert, cx, &mut self.client);
                 }
-                outcome
+                (outcome, matches!(outcome, Outcome::Tls(error) if error.alert().is_some()))
             }
             Stage::Established(relay) => match relay.as_mut() {
-                Some(relay) if outcome != Outcome::Ok => relay.end(cx, &mut self.client, outcome),
-                _ => outcome,
+                Some(relay) if relay.ends_later(outcome) => {
+                    relay.fail(cx, outcome);
+                    return Some(Fate::Again);
+                }
+                Some(relay) => {
+                    let outcome = relay.stop(cx, &mut self.client, outcome);
+                    relay.let_backend_go(outcome);
+                    (outcome, relay.lingers(&self.client))
+                }
+                None => (outcome, false),
             },
         };
-        if let Outcome::Tls(_)
-        | Outcome::BackendRefused(_)
-        | Outcome::BackendUnknown
-        | Outcome::BackendTimeout
-        | Outcome::NotHttp = outcome
-        {
-            // Unread bytes would turn the close into a reset, which could overtake the alert.
-            self.client.shut_down();
-            self.client.discard();
-        }
         self.adopt_addresses();
         self.count(cx, outcome);
         self.log(cx, outcome);
         self.leave_stage(cx);
+        if !lingers {
+            if let Outcome::Tls(_) | Outcome::NotProxy = outcome {
+                // A client that is told nothing sees an end, not a reset, of what it has sent so far.
+                self.client.shut_down();
+                self.client.discard();
+            }
+            return None;
+        }
+        // Unread bytes would turn the close into a reset, which could overtake what was sent last.
+        self.client.shut_down();
+        self.stage = Stage::Lingering(cx.clock + self.active.settings.timeouts.close);
+        match self.linger() {
+            Fate::End(_) => None,
+            fate => Some(fate),
+        }
     }
 
     fn count(&self, cx: &Context, outcome: Outcome) {
         use ttls::error::Culprit;
         let counters = &cx.counters;
-        if self.is_half_open() {
+        if self.is_half_open() && outcome != Outcome::Ok {
             let counter = match outcome {
                 Outcome::Tls(ttls::Error::NotAdmitted) => &counters.refused_rate,
                 Outcome::Tls(error) => match error.culprit() {
@@ -393,7 +417,7 @@ impl Connection {
                 },
                 Outcome::NotProxy => &counters.failed_peer,
                 Outcome::HandshakeTimeout => &counters.failed_timeout,
-                Outcome::NoBuffer | Outcome::Local(_) => &counters.failed_local,
+                Outcome::NoBuffer | Outcome::Stalled | Outcome::Local(_) => &counters.failed_local,
                 _ => &counters.failed_closed,
             };
             counter.add(1);
@@ -401,6 +425,7 @@ impl Connection {
         match outcome {
             Outcome::Evicted => counters.evicted.add(1),
             Outcome::PrefixFull => counters.refused_prefix.add(1),
+            Outcome::Stalled => counters.refused_memory.add(1),
             Outcome::IdleTimeout => counters.idle_timeouts.add(1),
             Outcome::Drained => counters.cut.add(1),
             Outcome::BackendRefused(_) | Outcome::BackendUnknown | Outcome::BackendTimeout => {
@@ -413,7 +438,7 @@ impl Connection {
     /// What has happened so far, for the log.
     fn progress(&self) -> Progress {
         match &self.stage {
-            Stage::Silent => Progress::Silent,
+            Stage::Silent | Stage::Lingering(_) => Progress::Silent,
             Stage::Handshake(negotiation) if !negotiation.is_touched() => Progress::Silent,
             Stage::Established(relay) if relay.as_ref().as_ref().is_some_and(Relay::has_answered) => {
                 Progress::Answered

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a worker's connections share.
 
+use super::count::Count;
 use super::jobs::Jobs;
 use super::log::Log;
+use super::memory::{Memory, Purpose};
 use super::metrics::Counters;
 use super::negotiation::Negotiation;
 use super::pool::Pool;
@@ -10,7 +12,6 @@ use super::random::Buffered;
 use super::relay::Relay;
 use super::slab::Key;
 use super::sources::Sources;
-use crate::certificates::MAX_FLIGHT;
 use crate::client_auth::Verifier;
 use crate::keylog::KeyLogFile;
 use crate::settings::Settings;
@@ -21,64 +22,10 @@ use std::collections::VecDeque;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::AtomicU64;
 use ttls::Environment;
 use ttls::admission::{Admission, Buckets, Request};
 use ttls::config::{ClientVerifier, KeyLog};
-
-/// Bytes of a record buffer: the longest record of TLS 1.2 (2^14 + 2048 + 5), rounded up.
-pub const BUFFER: usize = 18 * 1024 + 512;
-
-const _: () = assert!(MAX_FLIGHT <= BUFFER);
-
-/// Storage for a record, a flight, or several small records.
-pub struct RecordBuffer(pub [u8; BUFFER]);
-
-impl RecordBuffer {
-    /// A zeroed buffer.
-    pub fn boxed() -> Box<Self> {
-        Box::new(Self([0; BUFFER]))
-    }
-}
-
-/// Bytes of a bulk buffer: eight of the longest records that are sent, and an answer.
-pub const BULK: usize = 8 * (16_384 + 64) + 256;
-
-/// Storage for what a long transfer sends at a time.
-pub struct BulkBuffer([u8; BULK]);
-
-impl BulkBuffer {
-    /// A zeroed buffer.
-    pub fn boxed() -> Box<Self> {
-        Box::new(Self([0; BULK]))
-    }
-}
-
-/// Storage for what is to be sent.
-pub enum SendBuffer {
-    /// As for everything else.
-    Record(Box<RecordBuffer>),
-    /// For a transfer that is under way: fewer and longer sends.
-    Bulk(Box<BulkBuffer>),
-}
-
-impl SendBuffer {
-    /// All of it.
-    pub const fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Record(buffer) => &buffer.0,
-            Self::Bulk(buffer) => &buffer.0,
-        }
-    }
-
-    /// All of it, to write to.
-    pub const fn bytes_mut(&mut self) -> &mut [u8] {
-        match self {
-            Self::Record(buffer) => &mut buffer.0,
-            Self::Bulk(buffer) => &mut buffer.0,
-        }
-    }
-}
 
 /// The settings as one worker uses them.
 pub struct Active {
@@ -120,9 +67,9 @@ impl Admission for Gate<'_> {
 /// What all workers share.
 pub struct Shared {
     /// Connections of all workers.
-    pub connections: AtomicUsize,
+    pub connections: Count,
     /// Connections by source prefix.
-    pub sources: Sources,
+    pub sources: Arc<Sources>,
     /// Ticket keys.
     pub tickets: Tickets,
     /// Connections get descriptors below this one. The rest is for what the process itself opens: a reload reads its files
@@ -136,10 +83,8 @@ pub struct Shared {
 pub struct Context {
     /// Where sockets are watched.
     pub epoll: OwnedFd,
-    /// Record buffers.
-    pub buffers: Pool<RecordBuffer>,
-    /// Bulk buffers; when they are all taken, long transfers get on with record buffers.
-    pub bulk: Pool<BulkBuffer>,
+    /// Storage for bytes under way.
+    pub memory: Memory,
     /// Handshakes.
     pub negotiations: Pool<Negotiation>,
     /// Established connections.
@@ -159,11 +104,9 @@ pub struct Context {
     /// Public-key work.
     pub jobs: Jobs,
     /// Connections in their handshake.
-    pub half_open: usize,
+    pub half_open: Count,
     /// Handshakes with something to do.
     pub pending: VecDeque<Key>,
-    /// Connections that wait for a buffer.
-    pub starved: VecDeque<Key>,
     /// Connections that had more to do than one turn allows.
     pub again: VecDeque<Key>,
     /// The process is to end: built-in backends close after each response.
@@ -207,8 +150,8 @@ pub enum Fate {
     Job,
     /// Goes on in the next sweep, after the others.
     Again,
-    /// Waits for a buffer.
-    Starved,
+    /// Waits for storage.
+    Starved(Purpose),
     /// Has become established: serve it.
     Serve,
     /// Ends.

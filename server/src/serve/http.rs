@@ -52,7 +52,7 @@ impl Requests {
         loop {
             if self.in_body {
                 let here = usize::try_from(self.body).unwrap_or(usize::MAX).min(bytes.len());
-                *bytes = &bytes[here..];
+                *bytes = bytes.get(here..).unwrap_or_default();
                 self.body -= here as u64;
                 if self.body > 0 {
                     return Found::More;
@@ -73,14 +73,12 @@ impl Requests {
                 }
                 continue;
             }
-            let line = self.line[..self.len.min(LINE)].trim_ascii_end();
+            let line = self.line.get(..self.len.min(LINE)).unwrap_or_default().trim_ascii_end();
             let complete = self.len <= LINE;
             self.len = 0;
             if !self.first_line_seen {
-                if line.is_empty() {
-                    continue;
-                }
-                if !line[0].is_ascii_uppercase() {
+                let Some(first) = line.first() else { continue };
+                if !first.is_ascii_uppercase() {
                     return Found::Invalid;
                 }
                 self.first_line_seen = true;
@@ -88,8 +86,9 @@ impl Requests {
             } else if line.is_empty() && complete {
                 (self.in_body, self.body) = (true, self.content_length);
             } else if complete {
-                let Some(colon) = line.iter().position(|&b| b == b':') else { return Found::Invalid };
-                let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+                let mut parts = line.splitn(2, |&b| b == b':');
+                let (Some(name), Some(value)) = (parts.next(), parts.next()) else { return Found::Invalid };
+                let value = value.trim_ascii();
                 if name.eq_ignore_ascii_case(b"content-length") {
                     let Some(length) = std::str::from_utf8(value).ok().and_then(|v| v.parse().ok()) else {
                         return Found::Invalid;

@@ -63,6 +63,7 @@ counters! {
     refused_total, "counter", "connections_refused_total", "{limit=\"connections\"}", "Connections closed at once because of a limit";
     refused_prefix, "counter", "connections_refused_total", "{limit=\"per_prefix\"}", "Connections closed at once because of a limit";
     refused_rate, "counter", "connections_refused_total", "{limit=\"handshake_rate\"}", "Connections closed at once because of a limit";
+    refused_memory, "counter", "connections_refused_total", "{limit=\"buffer_memory\"}", "Connections closed at once because of a limit";
     evicted, "counter", "connections_refused_total", "{limit=\"half_open\"}", "Connections closed at once because of a limit";
     full_tls13, "counter", "handshakes_total", "{version=\"1.3\",kind=\"full\"}", "Completed handshakes";
     resumed_tls13, "counter", "handshakes_total", "{version=\"1.3\",kind=\"resumed\"}", "Completed handshakes";
@@ -79,7 +80,7 @@ counters! {
     bytes_out, "counter", "bytes_total", "{direction=\"out\"}", "Plaintext bytes received from and sent to clients";
     backend_failed, "counter", "backend_failures_total", "", "Connections that found no backend";
     idle_timeouts, "counter", "idle_timeouts_total", "", "Established connections closed for silence";
-    buffers, "gauge", "buffers", "", "Record buffers in use";
+    buffers, "gauge", "buffers", "", "Buffers in use";
     buffer_waits, "counter", "buffer_waits_total", "", "Times that a connection had to wait for a buffer";
     cut, "counter", "connections_cut_total", "", "Connections that were still open at the end of a drain";
     lines_limited, "counter", "log_lines_limited_total", "", "Lines left out of the log because of log.errors_per_second";

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A connection in its handshake.
 
-use super::context::{Active, BUFFER, Context, Fate, RecordBuffer};
+use super::context::{Active, Context, Fate};
+use super::memory::{Memory, Purpose, Size, Storage};
 use super::outcome::Outcome;
 use super::proxy_protocol;
+use super::receiving::Receiving;
+use super::sending::Sending;
 use super::slab::Key;
 use super::socket::{Moved, Socket};
 use crate::client_auth::Verifier;
@@ -20,9 +23,9 @@ const SMALL: usize = 4096;
 pub struct Negotiation {
     handshake: Handshake,
     window: Window,
-    /// Replaces `small` when a message is too long for it.
-    large: Option<Box<RecordBuffer>>,
-    out: Option<Box<RecordBuffer>>,
+    /// Replaces `small` when that is full.
+    large: Option<Storage>,
+    out: Option<Storage>,
     /// Bytes in `out`, and how many of them are sent.
     out_len: usize,
     out_sent: usize,
@@ -32,12 +35,20 @@ pub struct Negotiation {
     source: u64,
     /// A PROXY header comes first.
     expects_header: bool,
+    /// It has just come.
+    header_read: bool,
+    /// A proxy speaks for itself, and has said nothing since its header: a check of its own.
+    is_check: bool,
     /// Source and destination from the PROXY header.
     pub addresses: Option<(SocketAddr, SocketAddr)>,
     /// Judges this client's certificate.
     verifier: Option<Box<Verifier>>,
     /// Why the connection will end once `out` is sent.
     failed: Option<Outcome>,
+    /// It is complete, and waits to be handed over.
+    complete: bool,
+    /// Received bytes lie, or lay, in the first so many of `small`.
+    used: usize,
     small: [u8; SMALL],
 }
 
@@ -53,9 +64,13 @@ impl Default for Negotiation {
             touched: false,
             source: 0,
             expects_header: false,
+            header_read: false,
+            is_check: false,
             addresses: None,
             verifier: None,
             failed: None,
+            complete: false,
+            used: 0,
             small: [0; SMALL],
         }
     }
@@ -65,12 +80,10 @@ impl Default for Negotiation {
 pub struct Completed {
     /// The TLS core's part.
     pub established: Established,
-    /// Received bytes that are not opened yet, and where they lie.
-    pub received: Option<Box<RecordBuffer>>,
-    /// Where in `received`.
-    pub window: Window,
-    /// Bytes to be sent: `..len` of the buffer.
-    pub unsent: Option<(Box<RecordBuffer>, usize)>,
+    /// Received bytes that are not opened yet.
+    pub receiving: Receiving,
+    /// Bytes to be sent.
+    pub sending: Sending,
     /// The client's certificate.
     pub verifier: Option<Box<Verifier>>,
 }
@@ -79,6 +92,8 @@ pub struct Completed {
 pub enum Turn {
     /// Goes on like this.
     Fate(Fate),
+    /// The PROXY header has come: the source is known, and no work was done for it yet.
+    Header,
     /// Is complete: [`Negotiation::complete`] is due.
     Completed,
 }
@@ -92,18 +107,28 @@ impl Negotiation {
         self.verifier = settings.clients.as_ref().map(|trust| Box::new(Verifier::new(trust)));
     }
 
-    /// Wipes what is left of a connection; gives its buffers back.
-    pub fn end(&mut self, cx: &mut Context) {
+    /// Wipes what is left of a connection.
+    pub fn end(&mut self) {
         self.handshake = Handshake::new();
         self.window = Window::default();
         (self.out_len, self.out_sent) = (0, 0);
         self.addresses = None;
         self.verifier = None;
         self.failed = None;
-        self.touched = false;
-        for buffer in [self.large.take(), self.out.take()].into_iter().flatten() {
-            cx.buffers.put(buffer);
-        }
+        (self.touched, self.complete, self.header_read, self.is_check) = (false, false, false, false);
+        (self.large, self.out) = (None, None);
+        let used = std::mem::take(&mut self.used);
+        self.small.iter_mut().take(used).for_each(|byte| *byte = 0);
+    }
+
+    /// Says whose connection it is, after [`Turn::Header`].
+    pub const fn set_source(&mut self, source: u64) {
+        self.source = source;
+    }
+
+    /// Whether it holds storage from the reserve.
+    pub const fn holds_storage(&self) -> bool {
+        self.large.is_some() || self.out.is_some()
     }
 
     /// Whether anything was received.
@@ -113,42 +138,31 @@ impl Negotiation {
 
     /// Receives what is there and goes on with it.
     pub fn turn(&mut self, cx: &mut Context, key: Key, client: &mut Socket, active: &Rc<Active>) -> Turn {
+        if self.complete {
+            return Turn::Completed;
+        }
         loop {
-            match self.flush(cx, client) {
+            match self.flush(client) {
                 None => {}
                 Some(fate) => return Turn::Fate(fate),
             }
             if self.out.is_none() {
-                self.out = cx.buffers.take();
+                self.out = cx.memory.take(Size::Record, Purpose::Handshake);
                 if self.out.is_none() {
-                    return Turn::Fate(Fate::Starved);
+                    return Turn::Fate(Fate::Starved(Purpose::Handshake));
                 }
             }
-            let Self { small, large, window, .. } = self;
-            let storage = large.as_mut().map_or(&mut small[..], |buffer| &mut buffer.0[..]);
-            let mut inbound = Inbound::new(storage, window);
-            let free = inbound.free();
-            let moved =
-                if free.is_empty() { Moved::Lost(rustix::io::Errno::NOBUFS) } else { client.receive(free) };
-            match moved {
-                Moved::Bytes(count) => {
-                    inbound.received(count);
-                    self.touched = true;
-                }
-                Moved::Blocked => {
-                    self.release_out(cx);
-                    return Turn::Fate(Fate::Wait);
-                }
-                Moved::End => return Turn::Fate(Fate::End(Outcome::ClosedInHandshake)),
-                Moved::Lost(error) => return Turn::Fate(Fate::End(Outcome::ClientLost(error))),
+            // Behind a PROXY header, the first bytes of TLS may be here already.
+            let here = std::mem::take(&mut self.header_read) && self.window.unopened() > 0;
+            if !here && let Err(fate) = self.receive(cx, client) {
+                return Turn::Fate(fate);
             }
             if self.expects_header {
-                let header = self.read_header();
-                if let Some((source, _)) = self.addresses {
-                    self.source = cx.shared.sources.place(source.ip()).hash();
-                }
-                match header {
-                    Ok(true) => {}
+                match self.read_header() {
+                    Ok(true) => {
+                        self.header_read = true;
+                        return Turn::Header;
+                    }
                     Ok(false) => continue,
                     Err(outcome) => return Turn::Fate(Fate::End(outcome)),
                 }
@@ -176,13 +190,59 @@ impl Negotiation {
         }
     }
 
+    /// Receives into what is free, larger storage once nothing is.
+    fn receive(&mut self, cx: &Context, client: &mut Socket) -> Result<(), Fate> {
+        let mut inbound = Inbound::new(storage(&mut self.small, &mut self.large), &mut self.window);
+        let capacity = inbound.capacity();
+        if inbound.free().is_empty() {
+            self.enlarge(&cx.memory, capacity + 1)?;
+            inbound = Inbound::new(storage(&mut self.small, &mut self.large), &mut self.window);
+        }
+        let capacity = inbound.capacity();
+        let free = inbound.free();
+        let start = capacity - free.len();
+        match client.receive(free) {
+            Moved::Bytes(count) => {
+                inbound.received(count);
+                self.touched = true;
+                self.is_check = false;
+                if self.large.is_none() {
+                    self.used = self.used.max(start + count);
+                }
+                Ok(())
+            }
+            Moved::Blocked => {
+                self.out = None;
+                Err(Fate::Wait)
+            }
+            Moved::End if self.is_check => Err(Fate::End(Outcome::Ok)),
+            Moved::End => Err(Fate::End(Outcome::ClosedInHandshake)),
+            Moved::Lost(error) => Err(Fate::End(Outcome::ClientLost(error))),
+        }
+    }
+
+    /// Moves what was received to storage of at least `needed` bytes.
+    fn enlarge(&mut self, memory: &Memory, needed: usize) -> Result<(), Fate> {
+        let end = |error| Fate::End(Outcome::Tls(error));
+        let size = Size::for_bytes(needed).ok_or(end(ttls::Error::RecordOverflow))?.max(Size::Record);
+        let Some(mut large) = memory.take(size, Purpose::Handshake) else {
+            // Others wait for storage, too: none is kept that is not needed.
+            self.out = None;
+            return Err(Fate::Starved(Purpose::Handshake));
+        };
+        let inbound = Inbound::new(storage(&mut self.small, &mut self.large), &mut self.window);
+        inbound.move_to(large.bytes_mut()).map_err(end)?;
+        // Certificates, early data, perhaps the first request.
+        large.lies_open(size.bytes());
+        self.large = Some(large);
+        Ok(())
+    }
+
     fn advance(&mut self, cx: &mut Context, active: &Active, done: Option<&Result<Output, Failed>>) -> Step {
         let Self { handshake, small, large, window, out, out_len, source, verifier, .. } = self;
-        let storage = large.as_mut().map_or(&mut small[..], |buffer| &mut buffer.0[..]);
-        let mut inbound = Inbound::new(storage, window);
-        let mut nowhere = [];
-        let mut out =
-            Outbound::new(out.as_mut().map_or(&mut nowhere[..], |buffer| &mut buffer.0[..]), out_len);
+        let mut inbound = Inbound::new(storage(small, large), window);
+        let out = out.as_mut().map_or(&mut [][..], Storage::bytes_mut);
+        let mut out = Outbound::new(out, out_len);
         cx.with_environment(active, *source, verifier.as_deref_mut(), |environment| match done {
             None => handshake.receive(environment, &mut inbound, &mut out),
             Some(done) => handshake.resume(environment, done, &mut inbound, &mut out),
@@ -204,76 +264,75 @@ impl Negotiation {
                 cx.jobs.push(key, active, job);
                 Some(Turn::Fate(Fate::Job))
             }
-            Step::Enlarge { needed } => {
-                if needed > BUFFER || self.large.is_some() {
-                    return Some(Turn::Fate(Fate::End(Outcome::Tls(ttls::Error::RecordOverflow))));
-                }
-                let Some(mut large) = cx.buffers.take() else {
-                    return Some(Turn::Fate(Fate::End(Outcome::NoBuffer)));
-                };
-                let inbound = Inbound::new(&mut self.small, &mut self.window);
-                if let Err(error) = inbound.move_to(&mut large.0) {
-                    cx.buffers.put(large);
-                    return Some(Turn::Fate(Fate::End(Outcome::Tls(error))));
-                }
-                self.large = Some(large);
-                None
+            // What was announced has yet to come: storage grows when it does.
+            Step::Enlarge { needed } if needed <= Size::Bulk.bytes() => None,
+            Step::Enlarge { .. } => Some(Turn::Fate(Fate::End(Outcome::Tls(ttls::Error::RecordOverflow)))),
+            Step::Established => {
+                self.complete = true;
+                Some(Turn::Completed)
             }
-            Step::Established => Some(Turn::Completed),
             Step::Failed(error) => {
                 self.failed = Some(Outcome::Tls(error));
-                self.flush(cx, client).map(Turn::Fate)
+                self.flush(client).map(Turn::Fate)
             }
         }
     }
 
-    /// Hands over what the completed handshake leaves.
+    /// Hands over what the completed handshake leaves; `None` if the reserve of established connections has no room for it yet.
     ///
     /// # Errors
-    /// There is no buffer for what was received already.
-    pub fn complete(&mut self, cx: &mut Context) -> Result<Completed, Outcome> {
-        self.keep_received(cx)?;
+    /// The handshake is not complete.
+    pub fn complete(&mut self, memory: &Memory) -> Result<Option<Completed>, Outcome> {
+        if self.out_len == 0 {
+            self.out = None;
+        }
+        if !self.keep_received(memory)? {
+            return Ok(None);
+        }
+        if let Some(out) = &mut self.out
+            && !out.hand_over(Purpose::Relay)
+        {
+            return Ok(None);
+        }
         let Some(established) = self.handshake.take_established() else {
             return Err(Outcome::Tls(ttls::Error::Internal("the handshake is not complete")));
         };
-        let unsent = match self.out.take() {
-            Some(buffer) if self.out_len > 0 => Some((buffer, self.out_len)),
-            Some(buffer) => {
-                cx.buffers.put(buffer);
-                None
-            }
-            None => None,
-        };
-        self.out_len = 0;
-        Ok(Completed {
+        Ok(Some(Completed {
             established,
-            received: self.large.take(),
-            window: std::mem::take(&mut self.window),
-            unsent,
+            receiving: Receiving::new(self.large.take(), std::mem::take(&mut self.window)),
+            sending: Sending::new(self.out.take(), std::mem::take(&mut self.out_len)),
             verifier: self.verifier.take(),
-        })
+        }))
     }
 
-    /// Has the received bytes that are not opened yet, if there are any, in a buffer that can be handed over.
-    fn keep_received(&mut self, cx: &mut Context) -> Result<(), Outcome> {
+    /// Has the received bytes that are not opened yet, if there are any, in storage that can be handed over. `false` if
+    /// there is none.
+    fn keep_received(&mut self, memory: &Memory) -> Result<bool, Outcome> {
         let Self { small, large, window, .. } = self;
-        if window.pending() == 0 {
-            if let Some(buffer) = large.take() {
-                cx.buffers.put(buffer);
-            }
+        let pending = window.pending();
+        if pending == 0 {
+            *large = None;
             *window = Window::default();
-        } else if large.is_none() {
-            let buffer = large.insert(cx.buffers.take().ok_or(Outcome::NoBuffer)?);
-            Inbound::new(small, window).move_to(&mut buffer.0).map_err(Outcome::Tls)?;
+            return Ok(true);
         }
-        Ok(())
+        if let Some(large) = large {
+            return Ok(large.hand_over(Purpose::Relay));
+        }
+        let size = Size::for_bytes(pending).unwrap_or(Size::Bulk);
+        let Some(mut storage) = memory.take(size, Purpose::Relay) else { return Ok(false) };
+        Inbound::new(small, window).move_to(storage.bytes_mut()).map_err(Outcome::Tls)?;
+        storage.lies_open(pending);
+        *large = Some(storage);
+        Ok(true)
     }
 
     /// Sends what is to be sent; `None` when all is.
-    fn flush(&mut self, cx: &mut Context, client: &mut Socket) -> Option<Fate> {
-        while self.out_sent < self.out_len {
-            let Some(out) = &self.out else { break };
-            match client.send(&out.0[self.out_sent..self.out_len]) {
+    fn flush(&mut self, client: &mut Socket) -> Option<Fate> {
+        while let Some(out) = &mut self.out
+            && let Some(bytes) = out.bytes().get(self.out_sent..self.out_len)
+            && !bytes.is_empty()
+        {
+            match client.send(bytes) {
                 Moved::Bytes(count) => self.out_sent += count,
                 Moved::Blocked => return Some(Fate::Wait),
                 Moved::Lost(error) => {
@@ -282,43 +341,48 @@ impl Negotiation {
                 Moved::End => break,
             }
         }
+        if let Some(out) = &mut self.out {
+            out.lies_open(self.out_len);
+        }
         (self.out_len, self.out_sent) = (0, 0);
         if let Some(outcome) = self.failed {
-            self.release_out(cx);
+            self.out = None;
             return Some(Fate::End(outcome));
         }
         None
     }
 
-    fn release_out(&mut self, cx: &mut Context) {
-        if let Some(buffer) = self.out.take() {
-            cx.buffers.put(buffer);
-        }
-    }
-
-    /// Takes the PROXY header off the front. `false` if there is no TLS to go on with yet.
+    /// Takes the PROXY header off the front. `false` if it has not come whole.
     fn read_header(&mut self) -> Result<bool, Outcome> {
         let filled = self.window.unopened();
-        let header = proxy_protocol::parse(&self.small[..filled]).map_err(|_| Outcome::NotProxy)?;
+        let received = self.small.get(..filled).unwrap_or_default();
+        let header = proxy_protocol::parse(received).map_err(|_| Outcome::NotProxy)?;
         let Some(header) = header else { return Ok(false) };
         self.addresses = header.addresses;
         self.expects_header = false;
-        self.small.copy_within(header.len..filled, 0);
+        let rest = filled.saturating_sub(header.len);
+        self.is_check = header.addresses.is_none() && rest == 0;
+        self.small.copy_within(filled - rest..filled, 0);
         self.window = Window::default();
-        Inbound::new(&mut self.small, &mut self.window).received(filled - header.len);
-        Ok(filled > header.len)
+        Inbound::new(&mut self.small, &mut self.window).received(rest);
+        Ok(true)
     }
 
     /// Tries to tell the client why the handshake ends.
-    pub fn abort(&mut self, alert: Alert, cx: &mut Context, client: &mut Socket) {
+    pub fn abort(&mut self, alert: Alert, cx: &Context, client: &mut Socket) {
         if self.expects_header || self.out_len > 0 {
             return;
         }
         if self.out.is_none() {
-            self.out = cx.buffers.take();
+            self.out = cx.memory.take(Size::Tiny, Purpose::Handshake);
         }
         let Some(out) = &mut self.out else { return };
-        self.handshake.abort(alert, &mut Outbound::new(&mut out.0, &mut self.out_len));
-        self.flush(cx, client);
+        self.handshake.abort(alert, &mut Outbound::new(out.bytes_mut(), &mut self.out_len));
+        self.flush(client);
     }
+}
+
+/// Where received bytes lie.
+fn storage<'s>(small: &'s mut [u8; SMALL], large: &'s mut Option<Storage>) -> &'s mut [u8] {
+    large.as_mut().map_or(&mut small[..], Storage::bytes_mut)
 }

@@ -46,6 +46,8 @@ pub enum Outcome {
     Local(Errno),
     /// All buffers were taken when one was needed at once.
     NoBuffer,
+    /// It held a buffer and did nothing, and others needed it.
+    Stalled,
 }
 
 /// What had happened on a connection that ended.
@@ -139,6 +141,9 @@ impl fmt::Display for Outcome {
             Self::Drained => f.write_str("drain deadline"),
             Self::Local(error) => write!(f, "system: {error}"),
             Self::NoBuffer => f.write_str("all buffers are taken: raise limits.buffer_memory"),
+            Self::Stalled => {
+                f.write_str("stood still with a buffer that others needed: raise limits.buffer_memory if it should not have to go")
+            }
         }
     }
 }

@@ -76,19 +76,23 @@ impl Builtin {
     /// Writes the next part of the response to `out` and returns its length: less than `out` holds at its end only.
     pub fn respond(&mut self, out: &mut [u8], session: &Session, draining: bool) -> usize {
         let Some(response) = &mut self.response else { return 0 };
-        let mut len = 0;
         if response.position == 0 {
             response.close |= draining;
         }
+        let mut len = 0;
         if response.position < response.prefix {
             let text = self.content.text(session, response.close);
             response.prefix = text.len;
-            len = (text.len - response.position).min(out.len());
-            out[..len].copy_from_slice(&text.bytes[response.position..][..len]);
+            let rest = text.bytes().get(response.position..).unwrap_or_default();
+            len = rest.len().min(out.len());
+            out.iter_mut().zip(rest).for_each(|(out, byte)| *out = *byte);
         }
         let end = response.prefix + self.content.body();
-        let fill = (end - response.position - len).min(out.len() - len);
-        out[len..len + fill].fill(b'x');
+        let left = end.saturating_sub(response.position + len);
+        let fill = out.len().saturating_sub(len).min(left);
+        if let Some(body) = out.get_mut(len..len + fill) {
+            body.fill(b'x');
+        }
         len += fill;
         response.position += len;
         if response.position == end {
@@ -117,7 +121,7 @@ impl Content {
             text,
             "HTTP/1.1 200 OK\r\nServer: ttls\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n{connection}\r\n"
         );
-        let _ = text.write_str(std::str::from_utf8(&page.bytes[..page.len]).unwrap_or_default());
+        let _ = text.write_str(std::str::from_utf8(page.bytes()).unwrap_or_default());
         text
     }
 
@@ -148,6 +152,12 @@ fn write_page(page: &mut Text, session: &Session) -> fmt::Result {
 struct Text {
     bytes: [u8; 1536],
     len: usize,
+}
+
+impl Text {
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
 }
 
 impl Default for Text {

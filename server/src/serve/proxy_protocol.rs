@@ -58,7 +58,8 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Header>, Invalid> {
         return Err(Invalid);
     }
     match bytes.windows(2).take(MAX_V1 - 1).position(|pair| pair == b"\r\n") {
-        Some(end) => parse_v1(&bytes[..end]).map(|addresses| Some(Header { len: end + 2, addresses })),
+        Some(end) => parse_v1(bytes.get(..end).unwrap_or_default())
+            .map(|addresses| Some(Header { len: end + 2, addresses })),
         None if bytes.len() < MAX_V1 => Ok(None),
         None => Err(Invalid),
     }
@@ -89,44 +90,36 @@ fn parse_v1(line: &[u8]) -> Result<Option<(SocketAddr, SocketAddr)>, Invalid> {
 }
 
 fn parse_v2(bytes: &[u8]) -> Result<Option<Header>, Invalid> {
-    let len = 16 + usize::from(u16::from_be_bytes([bytes[14], bytes[15]]));
-    if len > MAX_ACCEPTED {
+    let Some(&[.., command, family, high, low]) = bytes.first_chunk::<16>() else { return Ok(None) };
+    let len = 16 + usize::from(u16::from_be_bytes([high, low]));
+    if len > MAX_ACCEPTED || !matches!(command, 0x20 | 0x21) {
         return Err(Invalid);
     }
-    let local = match bytes[12] {
-        0x20 => true,
-        0x21 => false,
-        _ => return Err(Invalid),
-    };
     let Some(payload) = bytes.get(16..len) else { return Ok(None) };
-    let port = |at: usize| u16::from_be_bytes([payload[at], payload[at + 1]]);
-    let addresses = match bytes[13] {
+    let addresses = match (command, family) {
+        // LOCAL: the family and all that follows is to be ignored (§2.2).
+        (0x20, _) => None,
         // TCP over IPv4
-        0x11 => {
-            let ip =
-                |at: usize| payload.get(at..at + 4).and_then(|b| <[u8; 4]>::try_from(b).ok()).ok_or(Invalid);
-            let (source, destination) = (ip(0)?, ip(4)?);
-            if payload.len() < 12 {
-                return Err(Invalid);
-            }
-            Some((SocketAddr::from((source, port(8))), SocketAddr::from((destination, port(10)))))
-        }
+        (0x21, 0x11) => Some(addresses::<4>(payload)?),
         // TCP over IPv6
-        0x21 => {
-            let ip = |at: usize| {
-                payload.get(at..at + 16).and_then(|b| <[u8; 16]>::try_from(b).ok()).ok_or(Invalid)
-            };
-            let (source, destination) = (ip(0)?, ip(16)?);
-            if payload.len() < 36 {
-                return Err(Invalid);
-            }
-            Some((SocketAddr::from((source, port(32))), SocketAddr::from((destination, port(34)))))
-        }
+        (0x21, 0x21) => Some(addresses::<16>(payload)?),
         // Unspecified, Unix sockets: no address that would mean anything here.
-        0x00 | 0x31 => None,
+        (0x21, 0x00 | 0x31) => None,
         _ => return Err(Invalid),
     };
-    Ok(Some(Header { len, addresses: if local { None } else { addresses } }))
+    Ok(Some(Header { len, addresses }))
+}
+
+/// Two addresses of `N` bytes, and their ports.
+fn addresses<const N: usize>(payload: &[u8]) -> Result<(SocketAddr, SocketAddr), Invalid>
+where
+    IpAddr: From<[u8; N]>,
+{
+    let (source, rest) = payload.split_first_chunk::<N>().ok_or(Invalid)?;
+    let (destination, rest) = rest.split_first_chunk::<N>().ok_or(Invalid)?;
+    let &[a, b, c, d] = rest.first_chunk::<4>().ok_or(Invalid)?;
+    let address = |ip: &[u8; N], port| SocketAddr::new(IpAddr::from(*ip), u16::from_be_bytes(port));
+    Ok((address(source, [a, b]), address(destination, [c, d])))
 }
 
 /// What version 2 says of the TLS connection.
@@ -209,7 +202,7 @@ pub fn write_v2(source: SocketAddr, destination: SocketAddr, tls: &Tls<'_>, out:
 /// The first [`MAX_CLIENT_NAME`] bytes of a name, at a character's end.
 fn cut(name: &str) -> &str {
     let end = (0..=MAX_CLIENT_NAME.min(name.len())).rev().find(|&at| name.is_char_boundary(at));
-    &name[..end.unwrap_or(0)]
+    name.get(..end.unwrap_or(0)).unwrap_or_default()
 }
 
 /// Both addresses as IPv4 if they are, both as IPv6 otherwise.
@@ -249,7 +242,9 @@ impl Writer<'_> {
         self.put(&[0; 2]);
         body(self);
         let len = u16::try_from(self.len - at - 2).unwrap_or(0);
-        self.out[at..at + 2].copy_from_slice(&len.to_be_bytes());
+        if let Some(place) = self.out.get_mut(at..at + 2) {
+            place.copy_from_slice(&len.to_be_bytes());
+        }
     }
 
     fn tlv(&mut self, kind: u8, value: &[u8]) {
@@ -376,6 +371,19 @@ mod tests {
             b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff",
         ] {
             assert_eq!(parse(bad), Err(Invalid), "{:?}", bad.escape_ascii().to_string());
+        }
+    }
+
+    #[test]
+    fn what_a_local_header_holds_is_ignored() {
+        for (family, payload) in
+            [(0, &b""[..]), (0x11, b""), (0x21, b"short"), (0x12, b"UDP"), (0x41, b"?"), (0x32, &[0; 216])]
+        {
+            let length = u16::try_from(payload.len()).unwrap().to_be_bytes();
+            let header = [&SIGNATURE[..], &[0x20, family], &length, payload].concat();
+            let rest = [&header[..], b"rest"].concat();
+            assert_eq!(parse(&rest), Ok(Some(Header { len: header.len(), addresses: None })), "{family:#x}");
+            assert_eq!(parse(&header[..header.len() - 1]), Ok(None), "{family:#x}");
         }
     }
 }

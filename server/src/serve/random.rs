@@ -25,7 +25,10 @@ impl ttls::config::Random for Buffered {
                 kernel(&mut *self.bytes);
                 self.used = 0;
             }
-            let source = &mut self.bytes[self.used..][..chunk.len()];
+            let Some(source) = self.bytes.get_mut(self.used..self.used + chunk.len()) else {
+                kernel(chunk);
+                continue;
+            };
             chunk.copy_from_slice(source);
             source.zeroize();
             self.used += chunk.len();
@@ -36,8 +39,10 @@ impl ttls::config::Random for Buffered {
 /// Fills `out` from the kernel's generator. Ends the process if the kernel refuses: there is no safe way on.
 pub fn kernel(out: &mut [u8]) {
     let mut filled = 0;
-    while filled < out.len() {
-        match getrandom(&mut out[filled..], GetRandomFlags::empty()) {
+    while let Some(rest) = out.get_mut(filled..)
+        && !rest.is_empty()
+    {
+        match getrandom(rest, GetRandomFlags::empty()) {
             Ok(count) => filled += count,
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => {

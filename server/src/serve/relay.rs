@@ -2,35 +2,40 @@
 //! An established connection: records in, plaintext out, and the way back.
 //!
 //! ```text
-//! client ─► up.buffer: receive, open in place ─► send the plaintext from there ─► backend
-//! client ◄─ down.buffer: send ◄─ seal in place ◄─ receive at the records' headroom ◄─ backend
+//! client ─► receiving: receive, open in place ─► send the plaintext from there ─► backend
+//! client ◄─ sending: send ◄─ seal in place ◄─ receive at the records' headroom ◄─ backend
 //! ```
 //!
-//! A buffer is held only while it has bytes in it. A direction that can not get rid of its bytes stops
+//! Storage is held only while it has bytes in it. A direction that can not get rid of its bytes stops
 //! reading: that is all the backpressure there is, and it bounds the memory.
+//!
+//! A connection that fails is not dropped. What had arrived whole still goes to the backend, which is then reset: it must not take a part
+//! for the whole. What was sealed still goes to the client, and the alert after it, if one is due.
 
-use super::context::{BUFFER, Context, Fate, RecordBuffer, SendBuffer};
+use super::context::{Context, Fate};
+use super::memory::Purpose;
 use super::negotiation::Completed;
 use super::outcome::Outcome;
 use super::page::Builtin;
+use super::receiving::Receiving;
 use super::record_plan::Plan;
 use super::remote::Remote;
+use super::sending::{Sending, Unsent};
 use super::socket::{Moved, Socket};
 use crate::client_auth::Verifier;
+use crate::settings::Timeouts;
+use rustix::io::Errno;
 use std::io::IoSliceMut;
-use std::ops::Range;
-use ttls::{Inbound, Opened, Outbound, Session, Traffic, Window};
+use ttls::{Opened, Session, Traffic};
 
-/// Room that answers of the TLS layer (KeyUpdate, alerts, close_notify) need in the send buffer.
-const ROOM_FOR_ANSWERS: usize = 256;
 /// Steps in both directions in one turn, before others have theirs.
 const TURN: usize = 32;
 /// The same in bytes of plaintext.
 const TURN_BYTES: u64 = 512 << 10;
 /// Steps up for one down with a built-in backend: open, hand over, open, take note of the end.
 const BUILTIN_UPS: usize = 4;
-/// Most records sealed from one read.
-const RECORDS: usize = 16;
+/// Milliseconds between two questions whether a backend has acknowledged everything.
+const DELIVERY: u64 = 50;
 
 /// An established connection.
 pub struct Relay {
@@ -42,9 +47,23 @@ pub struct Relay {
     pub verifier: Option<Box<Verifier>>,
     /// Where its bytes go.
     pub backend: Backend,
+    receiving: Receiving,
+    sending: Sending,
     up: Up,
     down: Down,
+    /// Why it ends, once that is known and not in order.
+    failed: Option<Outcome>,
     plan: Plan,
+    /// When a byte last moved that matters; [`Context::clock`].
+    moved: u64,
+    /// Since when what was received waits to become a whole record, or to be passed on.
+    waits_up: u64,
+    /// Since when what is to be sent waits for the client.
+    waits_down: u64,
+    /// Bytes for the client were given up.
+    unsent_is_lost: bool,
+    /// When to ask again whether the backend has acknowledged everything.
+    look: u64,
     /// Plaintext bytes from the client.
     pub bytes_in: u64,
     /// Plaintext bytes to the client.
@@ -65,13 +84,9 @@ pub enum Backend {
 /// From the client to the backend.
 #[derive(Default)]
 struct Up {
-    buffer: Option<Box<RecordBuffer>>,
-    window: Window,
-    /// Opened and not yet passed on.
-    plain: Range<usize>,
     /// close_notify came: nothing follows.
     closed: bool,
-    /// FIN came.
+    /// FIN or RST came.
     ended: bool,
     /// The backend takes no more; what still comes is dropped.
     deaf: bool,
@@ -80,70 +95,67 @@ struct Up {
 /// From the backend to the client.
 #[derive(Default)]
 struct Down {
-    buffer: Option<SendBuffer>,
-    /// Bytes still to be sent.
-    unsent: Range<usize>,
     /// The backend has sent everything.
     closed: bool,
-    /// close_notify is in the buffer or sent.
-    notified: bool,
     /// FIN is sent.
     shut: bool,
-}
-
-impl Down {
-    fn has_room(&self) -> bool {
-        self.buffer.as_ref().is_none_or(|buffer| buffer.bytes().len() - self.unsent.end >= ROOM_FOR_ANSWERS)
-    }
-
-    /// Takes a bulk buffer, if one is free; nothing is unsent.
-    fn widen(&mut self, cx: &mut Context) {
-        if !matches!(self.buffer, Some(SendBuffer::Bulk(_)))
-            && let Some(bulk) = cx.bulk.take()
-        {
-            self.give_back(cx);
-            self.buffer = Some(SendBuffer::Bulk(bulk));
-        }
-    }
-
-    fn give_back(&mut self, cx: &mut Context) {
-        match self.buffer.take() {
-            Some(SendBuffer::Record(buffer)) => cx.buffers.put(buffer),
-            Some(SendBuffer::Bulk(buffer)) => cx.bulk.put(buffer),
-            None => {}
-        }
-    }
+    /// The client takes no more, and why.
+    lost: Option<Outcome>,
 }
 
 /// Why a direction stops.
 enum Stop {
-    /// No buffer is free.
+    /// No storage is free.
     Starved,
+    /// Nothing can be read now.
+    Blocked,
+    /// The other side has sent everything.
+    Ended,
     /// The connection ends.
-    End(Outcome),
+    Fail(Outcome),
+}
+
+impl From<ttls::Error> for Stop {
+    fn from(error: ttls::Error) -> Self {
+        Self::Fail(Outcome::Tls(error))
+    }
+}
+
+impl From<Unsent> for Stop {
+    fn from(unsent: Unsent) -> Self {
+        match unsent {
+            Unsent::Starved => Self::Fail(Outcome::NoBuffer),
+            Unsent::Full => Self::Fail(Outcome::Tls(ttls::Error::Internal("an answer does not fit"))),
+            Unsent::Tls(error) => error.into(),
+        }
+    }
 }
 
 impl Relay {
     /// Whether the client was sent bytes, and all that there were.
     pub const fn has_answered(&self) -> bool {
-        self.bytes_out > 0 && self.down.unsent.start == self.down.unsent.end
+        self.bytes_out > 0 && !self.unsent_is_lost && self.sending.is_empty()
     }
 
-    /// Takes over from the handshake.
-    pub fn new(completed: Completed, backend: Backend, handshake_ms: u64) -> Self {
-        let Completed { established, received, window, unsent, verifier } = completed;
-        let (buffer, unsent) = match unsent {
-            Some((buffer, len)) => (Some(SendBuffer::Record(buffer)), 0..len),
-            None => (None, 0..0),
-        };
+    /// Takes over from the handshake at `clock`.
+    pub fn new(completed: Completed, backend: Backend, handshake_ms: u64, clock: u64) -> Self {
+        let Completed { established, receiving, sending, verifier } = completed;
         Self {
             traffic: established.traffic,
             session: established.session,
             verifier,
             backend,
-            up: Up { buffer: received, window, ..Up::default() },
-            down: Down { buffer, unsent, ..Down::default() },
+            receiving,
+            sending,
+            up: Up::default(),
+            down: Down::default(),
+            failed: None,
             plan: Plan::default(),
+            moved: clock,
+            waits_up: clock,
+            waits_down: clock,
+            unsent_is_lost: false,
+            look: 0,
             bytes_in: 0,
             bytes_out: 0,
             handshake_ms,
@@ -171,15 +183,21 @@ impl Relay {
                         moved |= progress;
                     }
                     Err(Stop::Starved) => starved = true,
-                    Err(Stop::End(outcome)) => return Fate::End(self.explain(cx, client, outcome)),
+                    Err(Stop::Blocked | Stop::Ended) => {}
+                    Err(Stop::Fail(outcome)) => {
+                        self.fail(cx, outcome);
+                        moved = true;
+                    }
                 }
             }
             if self.is_over() {
-                return Fate::End(Outcome::Ok);
+                return Fate::End(self.failed.unwrap_or(Outcome::Ok));
             }
             if !moved {
-                self.give_back(cx);
-                return if starved { Fate::Starved } else { Fate::Wait };
+                self.receiving.shrink(&cx.memory);
+                self.sending.shrink(&cx.memory);
+                self.look = cx.clock + DELIVERY;
+                return if starved { Fate::Starved(Purpose::Relay) } else { Fate::Wait };
             }
             if self.bytes_in + self.bytes_out - before >= TURN_BYTES {
                 break;
@@ -189,40 +207,113 @@ impl Relay {
     }
 
     /// Both directions are done.
-    const fn is_over(&self) -> bool {
-        let up = self.up.closed || self.up.ended;
-        match &self.backend {
-            Backend::Remote(remote) => {
-                self.down.shut && up && (remote.is_shut() || self.up.deaf || self.up.ended)
-            }
+    fn is_over(&self) -> bool {
+        let client = self.down.shut || self.down.lost.is_some();
+        let Backend::Remote(remote) = &self.backend else {
             // Its last record, close_notify and FIN are sent.
-            Backend::Builtin(_) => self.down.shut,
+            return client;
+        };
+        let backend = match self.is_cut() {
+            false => self.up.closed && (remote.is_shut() || self.up.deaf),
+            true => !self.delivers() || self.is_delivered(),
+        };
+        client && backend
+    }
+
+    /// The client's stream did not end in order, and will not.
+    const fn is_cut(&self) -> bool {
+        self.failed.is_some() || (self.up.ended && !self.up.closed)
+    }
+
+    /// The backend is to have what had arrived whole before the client's stream was cut.
+    const fn delivers(&self) -> bool {
+        match &self.backend {
+            Backend::Remote(remote) => self.is_cut() && !self.up.deaf && !remote.is_shut(),
+            Backend::Builtin(_) => false,
+        }
+    }
+
+    /// Nothing is left to do but to wait for the backend.
+    const fn awaits_delivery(&self) -> bool {
+        self.delivers() && (self.failed.is_some() || self.down.shut)
+    }
+
+    /// The backend has acknowledged what had arrived whole.
+    fn is_delivered(&self) -> bool {
+        match &self.backend {
+            Backend::Remote(remote) => self.receiving.plain().is_empty() && remote.is_delivered(),
+            Backend::Builtin(_) => true,
         }
     }
 
     /// Closes between two requests to a built-in backend. `false` if this is not such a moment.
     pub fn drain(&mut self) -> bool {
+        let between = self.is_between_responses();
+        self.down.closed |= between;
+        between
+    }
+
+    /// Nothing is under way with a built-in backend.
+    fn is_between_responses(&self) -> bool {
         match &self.backend {
-            Backend::Builtin(builtin) if !builtin.has_response() && self.up.plain.is_empty() => {
-                self.down.closed = true;
-                true
-            }
-            _ => false,
+            Backend::Builtin(builtin) => !builtin.has_response() && self.receiving.plain().is_empty(),
+            Backend::Remote(_) => false,
         }
     }
 
-    /// One of the directions is done.
-    pub const fn is_closing(&self) -> bool {
-        self.up.closed || self.down.closed
+    /// When it will have taken too long, on [`Context::clock`]; `None` if it may stay as it is. It was accepted at `accepted`.
+    pub fn deadline(&self, timeouts: &Timeouts, accepted: u64) -> Option<u64> {
+        match &self.backend {
+            Backend::Remote(remote) if !remote.is_ready() && !self.up.deaf => {
+                Some(accepted + self.handshake_ms + timeouts.connect)
+            }
+            _ if self.awaits_delivery() => Some((self.moved + timeouts.close).min(self.look)),
+            _ if self.failed.is_some() || self.down.shut => Some(self.moved + timeouts.close),
+            _ if timeouts.idle == 0 => None,
+            _ => Some(self.moved + timeouts.idle),
+        }
+    }
+
+    /// What it means that the deadline is over; `None` if it was for another look only.
+    pub fn timeout(&self, timeouts: &Timeouts, client: &Socket, clock: u64) -> Option<Outcome> {
+        match &self.backend {
+            Backend::Remote(remote) if !remote.is_ready() && !self.up.deaf => Some(Outcome::BackendTimeout),
+            _ if self.awaits_delivery() && self.moved + timeouts.close > clock => None,
+            _ if self.failed.is_some() => self.failed,
+            _ if self.down.shut => {
+                // While TCP still has bytes for the client, they are under way.
+                let under_way =
+                    !client.is_delivered() && (timeouts.idle == 0 || self.moved + timeouts.idle > clock);
+                if under_way { None } else { Some(Outcome::CloseTimeout) }
+            }
+            _ => Some(Outcome::IdleTimeout),
+        }
+    }
+
+    /// Since when it holds storage that does not empty; `None` if it holds none. Bytes that do not complete a record are no progress.
+    pub fn stalled_since(&self) -> Option<u64> {
+        let up = self.receiving.holds_storage().then_some(self.waits_up);
+        let down = self.sending.holds_storage().then_some(self.waits_down);
+        up.into_iter().chain(down).min()
     }
 
     /// One record from the client to the backend. `true` if something moved.
     fn step_up(&mut self, cx: &mut Context, client: &mut Socket) -> Result<bool, Stop> {
-        if !self.up.plain.is_empty() {
-            return self.pass_on();
+        if !self.receiving.plain().is_empty() {
+            return self.pass_on(cx);
         }
-        if self.up.closed || self.up.ended {
+        if self.failed.is_some() {
+            if self.up.closed {
+                self.shut_backend();
+            }
+            // Unread bytes would turn the close into a reset, which could overtake the alert.
+            return Ok(!self.up.ended && self.discard(client));
+        }
+        if self.up.closed {
             return Ok(self.shut_backend());
+        }
+        if self.up.ended {
+            return Ok(false);
         }
         if let Backend::Remote(remote) = &mut self.backend
             && !self.up.deaf
@@ -231,7 +322,7 @@ impl Relay {
             // Nothing is read that could not be passed on; a client that goes away shows in time.
             return Ok(false);
         }
-        if self.up.window.unopened() > 0
+        if self.receiving.has_unopened()
             && let Some(moved) = self.open(cx)?
         {
             return Ok(moved);
@@ -239,79 +330,80 @@ impl Relay {
         if !client.readable() {
             return Ok(false);
         }
-        if self.up.buffer.is_none() {
-            self.up.buffer = cx.buffers.take();
-            self.up.window = Window::default();
+        if !self.receiving.has_unopened() {
+            self.waits_up = cx.clock;
         }
-        let Some(buffer) = &mut self.up.buffer else { return Err(Stop::Starved) };
-        let mut inbound = Inbound::new(&mut buffer.0, &mut self.up.window);
-        let free = inbound.free();
-        if free.is_empty() {
-            return Err(Stop::End(Outcome::Tls(ttls::Error::RecordOverflow)));
-        }
-        match client.receive(free) {
-            Moved::Bytes(count) => {
-                inbound.received(count);
+        let moved = self.receiving.receive(&cx.memory, |free| client.receive(free))?;
+        match moved.ok_or(Stop::Starved)? {
+            Moved::Bytes(_) => {
+                if !self.up.deaf {
+                    self.moved = cx.clock;
+                }
                 Ok(true)
             }
             Moved::Blocked => Ok(false),
             Moved::End => {
                 self.up.ended = true;
-                if self.down.notified { Ok(true) } else { Err(Stop::End(Outcome::Truncated)) }
+                match self.down.lost {
+                    Some(outcome) => Err(Stop::Fail(outcome)),
+                    None if self.sending.is_ended() => Ok(true),
+                    None => Err(Stop::Fail(Outcome::Truncated)),
+                }
             }
-            Moved::Lost(error) => Err(Stop::End(self.client_lost(error))),
+            Moved::Lost(error) => {
+                self.up.ended = true;
+                Err(Stop::Fail(self.client_lost(error)))
+            }
         }
     }
 
     /// Opens the next record. `None` if more bytes are needed.
     fn open(&mut self, cx: &mut Context) -> Result<Option<bool>, Stop> {
-        let Some(buffer) = &mut self.up.buffer else { return Ok(None) };
-        if !self.down.has_room() {
+        if !self.sending.has_room() {
             // An answer might not fit: what is in the way goes first.
             return Ok(Some(false));
         }
-        let mut answer = [0; ROOM_FOR_ANSWERS];
-        let mut len = 0;
-        let mut inbound = Inbound::new(&mut buffer.0, &mut self.up.window);
-        let opened = self.traffic.open(&mut inbound, &mut Outbound::new(&mut answer, &mut len), cx.clock);
-        if len > 0 {
-            self.append(cx, &answer[..len])?;
+        if self.sending.is_empty() {
+            self.waits_down = cx.clock;
+        }
+        let Self { receiving, sending, traffic, .. } = self;
+        let opened = sending.answer(&cx.memory, |out| receiving.open(traffic, out, cx.clock))?;
+        if !matches!(opened, Opened::Incomplete { .. }) {
+            self.waits_up = cx.clock;
         }
         match opened {
-            Ok(Opened::Data(range)) => {
+            Opened::Data(range) => {
                 self.bytes_in += range.len() as u64;
                 cx.counters.bytes_in.add(range.len() as u64);
-                self.up.plain = range;
                 Ok(Some(true))
             }
-            Ok(Opened::Handled) => Ok(Some(true)),
-            Ok(Opened::CloseNotify) => {
+            Opened::Handled => Ok(Some(true)),
+            Opened::CloseNotify => {
                 self.up.closed = true;
                 Ok(Some(true))
             }
-            Ok(Opened::Incomplete { needed }) if needed > BUFFER => {
-                Err(Stop::End(Outcome::Tls(ttls::Error::RecordOverflow)))
-            }
-            Ok(Opened::Incomplete { .. }) => Ok(None),
-            Err(error) => Err(Stop::End(Outcome::Tls(error))),
+            Opened::Incomplete { .. } => Ok(None),
         }
     }
 
     /// Passes opened bytes on to the backend.
-    fn pass_on(&mut self) -> Result<bool, Stop> {
-        let Some(buffer) = &self.up.buffer else { return Ok(false) };
-        let bytes = &buffer.0[self.up.plain.clone()];
+    fn pass_on(&mut self, cx: &Context) -> Result<bool, Stop> {
+        let bytes = self.receiving.plain();
         let taken = match &mut self.backend {
             _ if self.up.deaf => bytes.len(),
+            Backend::Builtin(_) if self.failed.is_some() => bytes.len(),
             Backend::Builtin(builtin) => {
-                let taken = builtin.request(bytes).map_err(Stop::End)?;
+                let taken = builtin.request(bytes).map_err(Stop::Fail)?;
                 if taken == 0 {
                     return Ok(false);
                 }
                 taken
             }
             Backend::Remote(remote) => match remote.send(bytes) {
-                Moved::Bytes(count) => count,
+                Moved::Bytes(count) => {
+                    (self.moved, self.waits_up) = (cx.clock, cx.clock);
+                    count
+                }
                 Moved::Blocked | Moved::End => return Ok(false),
                 Moved::Lost(_) => {
                     // It may have answered before it went: what it sent still reaches the client.
@@ -320,7 +412,7 @@ impl Relay {
                 }
             },
         };
-        self.up.plain.start += taken;
+        self.receiving.passed_on(taken);
         Ok(true)
     }
 
@@ -328,52 +420,94 @@ impl Relay {
     fn shut_backend(&mut self) -> bool {
         match &mut self.backend {
             Backend::Remote(remote) => remote.shut_down(),
+            // What it was asked before is answered first.
+            Backend::Builtin(builtin) if builtin.has_response() => false,
             Backend::Builtin(_) => !std::mem::replace(&mut self.down.closed, true),
+        }
+    }
+
+    /// Drops what the client still sends. `true` if there was something.
+    fn discard(&mut self, client: &mut Socket) -> bool {
+        match client.discard() {
+            Moved::Bytes(_) => true,
+            Moved::Blocked => false,
+            Moved::End | Moved::Lost(_) => {
+                self.up.ended = true;
+                true
+            }
         }
     }
 
     /// One read from the backend to the client. `true` if something moved.
     fn step_down(&mut self, cx: &mut Context, client: &mut Socket) -> Result<bool, Stop> {
+        if self.down.lost.is_some() {
+            if !std::mem::replace(&mut self.down.shut, true) {
+                client.shut_down();
+            }
+            return Ok(self.ignore_backend());
+        }
         let mut moved = false;
-        if self.down.unsent.is_empty() && !self.down.notified {
-            moved |= self.fill(cx, client)?;
-        } else if let Backend::Builtin(_) = self.backend
-            && !self.down.notified
-        {
-            // Tickets wait in the buffer; the first response joins them.
-            moved |= self.fill(cx, client)?;
+        if self.sending.is_empty() {
+            self.waits_down = cx.clock;
         }
-        if self.down.closed && !self.down.notified && self.down.unsent.is_empty() | self.down.has_room() {
-            self.notify(cx)?;
-            moved = true;
+        // With a built-in backend tickets wait in the buffer; the first response joins them.
+        let fills = self.sending.is_empty() || matches!(self.backend, Backend::Builtin(_));
+        if fills && !self.sending.is_ended() {
+            moved |= self.fill(cx, client)?;
+        } else if self.failed.is_some() {
+            moved |= self.ignore_backend();
         }
-        if !self.down.unsent.is_empty()
-            && let Some(buffer) = &self.down.buffer
-        {
-            let bytes = &buffer.bytes()[self.down.unsent.clone()];
-            match if self.down.notified { client.send_last(bytes) } else { client.send(bytes) } {
+        if self.down.closed && !self.sending.is_ended() && self.sending.has_room() {
+            match self.sending.end(&cx.memory, |out| self.traffic.close_notify(out)) {
+                Ok(()) => moved = true,
+                Err(Unsent::Starved) => return Err(Stop::Starved),
+                Err(unsent) => return Err(unsent.into()),
+            }
+        }
+        if !self.sending.is_empty() {
+            let bytes = self.sending.bytes();
+            match if self.sending.is_ended() { client.send_last(bytes) } else { client.send(bytes) } {
                 Moved::Bytes(count) => {
-                    self.down.unsent.start += count;
+                    self.sending.sent(count);
+                    (self.moved, self.waits_down) = (cx.clock, cx.clock);
                     moved = true;
                 }
                 Moved::Blocked | Moved::End => {}
-                Moved::Lost(error) => return Err(Stop::End(self.client_lost(error))),
+                Moved::Lost(error) => {
+                    self.give_up_sending();
+                    self.down.lost = Some(self.client_lost(error));
+                    // What it had sent before it went still reaches the backend.
+                    let read = self.up.closed || self.up.ended || self.failed.is_some();
+                    return if read { Err(Stop::Fail(self.client_lost(error))) } else { Ok(true) };
+                }
             }
         }
-        if self.down.unsent.is_empty() {
-            self.down.unsent = 0..0;
-            if self.down.notified && !self.down.shut {
-                self.down.shut = true;
-                // Where both sides are done and nothing lies unread, which would turn it into a reset, close() sends
-                // the FIN with the last bytes.
-                let closes_now = (self.up.closed || self.up.ended) && self.is_over() && !client.readable();
-                if !closes_now {
-                    client.shut_down();
-                }
-                moved = true;
+        if self.sending.is_empty() && self.sending.is_ended() && !self.down.shut {
+            self.down.shut = true;
+            // Where both sides are done and nothing lies unread, which would turn it into a reset, close() sends
+            // the FIN with the last bytes.
+            let closes_now = (self.up.closed || self.up.ended) && self.is_over() && !client.readable();
+            if !closes_now {
+                client.shut_down();
             }
+            moved = true;
         }
         Ok(moved)
+    }
+
+    /// Drops what the backend still sends, lest it blocks and stops reading. `true` if there was something.
+    fn ignore_backend(&mut self) -> bool {
+        match &mut self.backend {
+            Backend::Remote(remote) if !self.down.closed => match remote.discard() {
+                Moved::Bytes(_) => true,
+                Moved::Blocked => false,
+                Moved::End | Moved::Lost(_) => {
+                    self.down.closed = true;
+                    true
+                }
+            },
+            _ => false,
+        }
     }
 
     /// Reads from the backend into as many records as planned and seals them where they lie.
@@ -385,175 +519,154 @@ impl Relay {
         if !ready {
             return Ok(false);
         }
-        if self.traffic.key_is_worn() {
-            let mut message = [0; ROOM_FOR_ANSWERS];
-            let mut len = 0;
-            self.traffic
-                .update_keys(&mut Outbound::new(&mut message, &mut len))
-                .map_err(|e| Stop::End(Outcome::Tls(e)))?;
-            self.append(cx, &message[..len])?;
+        let Self { sending, traffic, backend, session, plan, .. } = self;
+        if sending.prepare(&cx.memory, plan.is_warm(cx.clock)).is_err() {
+            return Err(Stop::Starved);
         }
-        if self.down.unsent.is_empty() && self.plan.is_warm(cx.clock) {
-            self.down.widen(cx);
+        if traffic.key_is_worn() && sending.has_room() {
+            sending.answer(&cx.memory, |out| traffic.update_keys(out))?;
         }
-        if self.down.buffer.is_none() {
-            self.down.buffer = cx.buffers.take().map(SendBuffer::Record);
-        }
-        let Some(buffer) = &mut self.down.buffer else { return Err(Stop::Starved) };
-        let (headroom, overhead) = (self.traffic.headroom(), self.traffic.overhead());
-        let start = self.down.unsent.end;
-        let buffer = buffer.bytes_mut();
-        let end = buffer.len() - ROOM_FOR_ANSWERS;
-        let space = &mut buffer[start..end];
-        if space.len() <= overhead {
+        let overhead = traffic.overhead();
+        let most = traffic.record_limit().min(sending.room(overhead));
+        if most == 0 {
             return Ok(false);
         }
-        let most = self.traffic.record_limit().min(space.len() - overhead);
-        let size = self.plan.record_size(cx.clock, overhead, || client.path()).min(most);
-        let stride = size + overhead;
-        let count = match &mut self.backend {
+        let size = plan.record_size(cx.clock, overhead, || client.path()).min(most);
+        let read = |records: &mut [IoSliceMut<'_>]| match backend {
             Backend::Remote(remote) => {
-                let mut slices: [IoSliceMut<'_>; RECORDS] = std::array::from_fn(|_| IoSliceMut::new(&mut []));
-                let mut records = 0;
-                for (slice, record) in slices.iter_mut().zip(space.chunks_exact_mut(stride)) {
-                    *slice = IoSliceMut::new(&mut record[headroom..headroom + size]);
-                    records += 1;
-                }
-                match remote.receive(&mut slices[..records], records * size) {
-                    Moved::Bytes(count) => count,
-                    Moved::Blocked => return Ok(false),
-                    Moved::End => {
-                        self.down.closed = true;
-                        return Ok(true);
-                    }
-                    Moved::Lost(error) => return Err(Stop::End(Outcome::BackendLost(error))),
+                let capacity = records.len() * size;
+                match remote.receive(records, capacity) {
+                    Moved::Bytes(count) => Ok(count),
+                    Moved::Blocked => Err(Stop::Blocked),
+                    Moved::End => Err(Stop::Ended),
+                    Moved::Lost(error) => Err(Stop::Fail(Outcome::BackendLost(error))),
                 }
             }
             Backend::Builtin(builtin) => {
                 let mut total = 0;
-                for record in space.chunks_exact_mut(stride).take(RECORDS) {
-                    let count =
-                        builtin.respond(&mut record[headroom..headroom + size], &self.session, cx.draining);
+                for record in records {
+                    let count = builtin.respond(record, session, cx.draining);
                     total += count;
-                    if count < size {
+                    if count < record.len() {
                         break;
                     }
                 }
-                self.down.closed |= builtin.is_finished();
-                total
+                Ok(total)
             }
         };
-        let mut left = count;
-        let mut at = 0;
-        while left > 0 {
-            let here = left.min(size);
-            at += self.traffic.seal(&mut space[at..], here).map_err(|e| Stop::End(Outcome::Tls(e)))?;
-            left -= here;
+        let count = match sending.fill(traffic, size, read) {
+            Ok(count) => count,
+            Err(Stop::Blocked) => return Ok(false),
+            Err(Stop::Ended) => {
+                self.down.closed = true;
+                return Ok(true);
+            }
+            Err(stop) => return Err(stop),
+        };
+        if let Backend::Builtin(builtin) = backend {
+            self.down.closed |= builtin.is_finished();
         }
-        self.down.unsent.end = start + at;
-        self.plan.sent(count, cx.clock);
+        plan.sent(count, cx.clock);
+        (self.moved, self.waits_down) = (cx.clock, cx.clock);
         self.bytes_out += count as u64;
         cx.counters.bytes_out.add(count as u64);
         Ok(true)
     }
 
-    /// Adds sealed bytes to what is to be sent.
-    fn append(&mut self, cx: &mut Context, bytes: &[u8]) -> Result<(), Stop> {
-        if self.down.buffer.is_none() {
-            self.down.buffer = cx.buffers.take().map(SendBuffer::Record);
-            self.down.unsent = 0..0;
+    fn give_up_sending(&mut self) {
+        self.unsent_is_lost |= !self.sending.is_empty();
+        self.sending.clear();
+    }
+
+    /// Begins the end: tells the client why, if it is to know. The first reason counts.
+    pub fn fail(&mut self, cx: &Context, outcome: Outcome) {
+        let backend_is_gone =
+            matches!(outcome, Outcome::BackendLost(_) | Outcome::BackendRefused(_) | Outcome::BackendTimeout);
+        self.up.deaf |= backend_is_gone;
+        self.down.closed |= backend_is_gone;
+        if self.failed.is_some() {
+            return;
         }
-        let Some(buffer) = &mut self.down.buffer else { return Err(Stop::End(Outcome::NoBuffer)) };
-        let end = self.down.unsent.end;
-        let Some(space) = buffer.bytes_mut().get_mut(end..end + bytes.len()) else {
-            return Err(Stop::End(Outcome::NoBuffer));
-        };
-        space.copy_from_slice(bytes);
-        self.down.unsent.end = end + bytes.len();
-        Ok(())
+        self.failed = Some(outcome);
+        self.moved = cx.clock;
+        if self.receiving.plain().is_empty() {
+            self.receiving.clear();
+        }
+        match outcome {
+            Outcome::Truncated
+            | Outcome::ClientLost(_)
+            | Outcome::Tls(ttls::Error::PeerAlert(_))
+            | Outcome::Ok => {
+                self.give_up_sending();
+                self.down.lost = Some(outcome);
+            }
+            Outcome::Tls(error) => {
+                // Without room for the alert the connection just closes.
+                let _ = self.sending.end(&cx.memory, |out| self.traffic.alert(error, out));
+                self.sending.cut();
+            }
+            _ if backend_is_gone || outcome.is_local() => {
+                let error = ttls::Error::Internal("backend");
+                let _ = self.sending.end(&cx.memory, |out| self.traffic.alert(error, out));
+                self.sending.cut();
+            }
+            _ => self.sending.cut(),
+        }
     }
 
-    fn notify(&mut self, cx: &mut Context) -> Result<(), Stop> {
-        let mut message = [0; ROOM_FOR_ANSWERS];
-        let mut len = 0;
-        self.traffic
-            .close_notify(&mut Outbound::new(&mut message, &mut len))
-            .map_err(|e| Stop::End(Outcome::Tls(e)))?;
-        self.down.notified = true;
-        self.append(cx, &message[..len])
+    /// Whether an end that comes from outside leaves time to tell the client.
+    pub fn ends_later(&self, outcome: Outcome) -> bool {
+        let tells = matches!(
+            outcome,
+            Outcome::BackendRefused(_)
+                | Outcome::BackendTimeout
+                | Outcome::BackendLost(_)
+                | Outcome::Local(_)
+        );
+        tells && !self.up.deaf && !self.is_over()
     }
 
-    /// Tells the client why the connection ends, if it is to know; the backend, if it was cut short.
-    fn explain(&mut self, cx: &mut Context, client: &mut Socket, outcome: Outcome) -> Outcome {
-        let cut_short = !matches!(outcome, Outcome::Ok) && !self.up.closed;
+    /// Ends the connection at once: a time-out, the drain's deadline, no storage for others.
+    ///
+    /// close_notify would say that the client has everything: where the backend has not ended its stream, an alert says that it has not.
+    /// The end of the stream alone does not: many clients take it for close_notify.
+    pub fn stop(&mut self, cx: &Context, client: &mut Socket, outcome: Outcome) -> Outcome {
+        if !self.sending.is_ended() {
+            let whole = self.is_between_responses() || (self.bytes_in == 0 && self.bytes_out == 0);
+            let _ = self.sending.end(&cx.memory, |out| match whole {
+                true => self.traffic.close_notify(out),
+                false => self.traffic.alert(ttls::Error::Internal("cut short"), out),
+            });
+        }
+        if !self.sending.is_empty()
+            && let Moved::Bytes(count) = client.send(self.sending.bytes())
+        {
+            self.sending.sent(count);
+        }
+        if !self.sending.is_empty() {
+            client.abort_on_close();
+        }
+        self.failed.unwrap_or(outcome)
+    }
+
+    /// The client may still send, which must not turn the close into a reset that overtakes what was sent to it.
+    pub fn lingers(&self, client: &Socket) -> bool {
+        let listens = self.down.shut && self.down.lost.is_none() && !self.up.ended;
+        listens && (client.readable() || (self.failed.is_some() && !self.up.closed))
+    }
+
+    /// The connection has ended like this: a backend that got a part only must not take it for the whole.
+    pub fn let_backend_go(&self, outcome: Outcome) {
         if let Backend::Remote(remote) = &self.backend
-            && cut_short
+            && (outcome != Outcome::Ok || self.up.ended)
+            && !self.up.closed
         {
             remote.abort();
-        }
-        let error = match outcome {
-            Outcome::Tls(error) => error,
-            Outcome::BackendLost(_)
-            | Outcome::BackendRefused(_)
-            | Outcome::BackendUnknown
-            | Outcome::BackendTimeout
-            | Outcome::NoBuffer => ttls::Error::Internal("backend"),
-            _ => return outcome,
-        };
-        let mut alert = [0; ROOM_FOR_ANSWERS];
-        let mut len = 0;
-        let written = self.traffic.alert(error, &mut Outbound::new(&mut alert, &mut len));
-        if written.is_ok() && self.append(cx, &alert[..len]).is_ok() {
-            self.flush(client);
-        }
-        outcome
-    }
-
-    /// Ends the connection from outside: a time-out, the drain's deadline, a backend that is not there.
-    pub fn end(&mut self, cx: &mut Context, client: &mut Socket, outcome: Outcome) -> Outcome {
-        let outcome = self.explain(cx, client, outcome);
-        if matches!(outcome, Outcome::Drained | Outcome::IdleTimeout)
-            && !self.down.notified
-            && self.notify(cx).is_ok()
-        {
-            self.flush(client);
-        }
-        outcome
-    }
-
-    /// One last try to send.
-    fn flush(&mut self, client: &mut Socket) {
-        if let Some(buffer) = &self.down.buffer
-            && !self.down.unsent.is_empty()
-        {
-            let _ = client.send(&buffer.bytes()[self.down.unsent.clone()]);
         }
     }
 
     /// A client that is gone after both sides said goodbye is not an error.
-    const fn client_lost(&self, error: rustix::io::Errno) -> Outcome {
+    const fn client_lost(&self, error: Errno) -> Outcome {
         if self.up.closed && self.down.closed { Outcome::Ok } else { Outcome::ClientLost(error) }
-    }
-
-    /// Gives back the buffers that have nothing in them.
-    fn give_back(&mut self, cx: &mut Context) {
-        if self.up.plain.is_empty()
-            && self.up.window.pending() == 0
-            && let Some(buffer) = self.up.buffer.take()
-        {
-            self.up.window = Window::default();
-            cx.buffers.put(buffer);
-        }
-        if self.down.unsent.is_empty() {
-            self.down.give_back(cx);
-        }
-    }
-
-    /// Gives back all buffers.
-    pub fn release(&mut self, cx: &mut Context) {
-        if let Some(buffer) = self.up.buffer.take() {
-            cx.buffers.put(buffer);
-        }
-        self.down.give_back(cx);
     }
 }

@@ -29,6 +29,8 @@ pub struct Remote {
     /// PROXY header that goes first, and how much of it is sent.
     header: Option<(Box<[u8; MAX_WRITTEN]>, std::ops::Range<usize>)>,
     shut: bool,
+    /// Why sending failed, unless the backend had ended its stream before.
+    reset: Option<Errno>,
 }
 
 /// What sockets have set.
@@ -75,7 +77,8 @@ impl Remote {
         let (fd, state, address) = try_next(target, options, &mut tried, true)?;
         let socket = Self::socket(fd, token, state);
         let header = header.map(|(bytes, len)| (bytes, 0..len));
-        let mut remote = Self { socket, options, token, state, tried, address, header, shut: false };
+        let mut remote =
+            Self { socket, options, token, state, tried, address, header, shut: false, reset: None };
         if state == State::Ready {
             remote.send_header();
         }
@@ -135,13 +138,20 @@ impl Remote {
         if self.state == State::Connecting || !self.send_header() {
             return Moved::Blocked;
         }
-        self.socket.send(bytes)
+        let moved = self.socket.send(bytes);
+        if let Moved::Lost(error) = moved
+            && error != Errno::PIPE
+        {
+            // The kernel tells it once; after that, a stream that was cut looks like one that ended.
+            self.reset = Some(error);
+        }
+        moved
     }
 
     /// Sends what is left of the PROXY header. `true` when all is sent.
     fn send_header(&mut self) -> bool {
         while let Some((bytes, unsent)) = &mut self.header {
-            match self.socket.send(&bytes[unsent.clone()]) {
+            match self.socket.send(bytes.get(unsent.clone()).unwrap_or_default()) {
                 Moved::Bytes(count) => unsent.start += count,
                 // An error shows again at the next use.
                 _ => return false,
@@ -160,7 +170,22 @@ impl Remote {
 
     /// Receives into several buffers, of `capacity` bytes together.
     pub fn receive(&mut self, buffers: &mut [IoSliceMut<'_>], capacity: usize) -> Moved {
-        self.socket.receive_vectored(buffers, capacity)
+        match (self.socket.receive_vectored(buffers, capacity), self.reset) {
+            (Moved::End, Some(error)) => Moved::Lost(error),
+            // A reset after the backend's FIN, and everything before that is read.
+            (Moved::Lost(Errno::PIPE), None) => Moved::End,
+            (moved, _) => moved,
+        }
+    }
+
+    /// Drops what was received: [`Moved::Bytes`] if there was something.
+    pub fn discard(&mut self) -> Moved {
+        if self.state == State::Connecting { Moved::Blocked } else { self.socket.discard() }
+    }
+
+    /// Whether the backend's kernel has all that was sent of the client's bytes: none before the header.
+    pub fn is_delivered(&self) -> bool {
+        self.state == State::Connecting || self.header.is_some() || self.socket.is_delivered()
     }
 
     /// Passes on that the client will send nothing more. `true` if that was news.

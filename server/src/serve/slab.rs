@@ -61,7 +61,9 @@ impl<T> Slab<T> {
         self.generation = self.generation.checked_add(1).unwrap_or(1);
         let entry = Entry { generation: self.generation, value: Some(value) };
         let id = if let Some(id) = self.free.pop() {
-            self.entries[id as usize] = entry;
+            if let Some(place) = self.entries.get_mut(id as usize) {
+                *place = entry;
+            }
             id
         } else {
             // Below the capacity, which is a u32.
@@ -72,9 +74,10 @@ impl<T> Slab<T> {
         Ok(Key { id, generation: self.generation })
     }
 
-    /// The value with this number.
-    pub fn get_mut(&mut self, id: u32) -> Option<&mut T> {
-        self.entries.get_mut(id as usize)?.value.as_mut()
+    /// The key of the value with this number.
+    pub fn key(&self, id: u32) -> Option<Key> {
+        let entry = self.entries.get(id as usize)?;
+        entry.value.as_ref().map(|_| Key { id, generation: entry.generation })
     }
 
     /// The value with this number and generation.

@@ -10,16 +10,18 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use std::io::IoSliceMut;
 use ttls::record_size::Path;
 
-/// The beginning of `struct tcp_info` (tcp(7)), which every Linux has, in words. Not libc's structure: a kernel that is older than
+/// The beginning of `struct tcp_info` (tcp(7)), which Linux has since 4.6, in words. Not libc's structure: a kernel that is older than
 /// that has fewer members to tell, and nix panics if it gets fewer bytes than it asked for.
-type TcpInfoBeginning = [u32; 26];
+type TcpInfoBeginning = [u32; 38];
 const SEGMENT: usize = 4;
 const UNACKNOWLEDGED: usize = 6;
 const CONGESTION_WINDOW: usize = 20;
+const NOT_SENT: usize = 36;
 const _: () = {
     assert!(std::mem::offset_of!(libc::tcp_info, tcpi_snd_mss) == 4 * SEGMENT);
     assert!(std::mem::offset_of!(libc::tcp_info, tcpi_unacked) == 4 * UNACKNOWLEDGED);
     assert!(std::mem::offset_of!(libc::tcp_info, tcpi_snd_cwnd) == 4 * CONGESTION_WINDOW);
+    assert!(std::mem::offset_of!(libc::tcp_info, tcpi_notsent_bytes) == 4 * NOT_SENT);
 };
 
 sockopt_impl!(
@@ -222,15 +224,15 @@ impl Socket {
         })
     }
 
-    /// Drops what was received, up to 64 KiB.
-    pub fn discard(&mut self) {
-        let mut sink = [0; 4096];
-        for _ in 0..16 {
-            self.readable = true;
-            if !matches!(self.receive(&mut sink), Moved::Bytes(4096)) {
-                break;
-            }
-        }
+    /// Whether the peer's TCP has acknowledged everything that was sent. What is not TCP delivers at once.
+    pub fn is_delivered(&self) -> bool {
+        let info = getsockopt(&self.fd, TcpInfo);
+        info.map_or(true, |info| info[UNACKNOWLEDGED] == 0 && info[NOT_SENT] == 0)
+    }
+
+    /// Drops what was received, up to 16 KiB.
+    pub fn discard(&mut self) -> Moved {
+        self.receive(&mut [0; 16 * 1024])
     }
 
     /// Makes the coming close send RST, so that the peer can not take what it has for the whole.

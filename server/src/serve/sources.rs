@@ -3,6 +3,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 const CELLS: usize = 1 << 16;
@@ -17,9 +18,30 @@ pub struct Sources {
     ipv6_prefix: u8,
 }
 
-/// One connection's place in the count, to be given back by [`Sources::leave`].
+/// Where a prefix is counted.
 #[derive(Clone, Copy, Debug)]
 pub struct Place([u16; 2]);
+
+/// A connection that is counted, until this is dropped.
+pub struct Entry {
+    sources: Arc<Sources>,
+    place: Place,
+}
+
+impl Entry {
+    /// Where it is counted.
+    pub const fn place(&self) -> Place {
+        self.place
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.sources.cells(self.place).for_each(|cell| {
+            cell.fetch_sub(1, Relaxed);
+        });
+    }
+}
 
 impl Place {
     /// A hash of the source prefix under keys that an attacker does not know.
@@ -36,19 +58,15 @@ impl Sources {
     }
 
     /// Counts a connection in; `None` if its prefix has as many as allowed.
-    pub fn enter(&self, source: IpAddr) -> Option<Place> {
+    pub fn enter(self: &Arc<Self>, source: IpAddr) -> Option<Entry> {
         let place = self.place(source);
-        let before = self
-            .rows
-            .iter()
-            .zip(place.0)
-            .map(|((_, row), cell)| row[usize::from(cell)].fetch_add(1, Relaxed));
-        let least = before.fold(u32::MAX, u32::min);
-        if self.limit != 0 && least >= self.limit {
-            self.leave(place);
-            return None;
-        }
-        Some(place)
+        let least = self.cells(place).map(|cell| cell.fetch_add(1, Relaxed)).fold(u32::MAX, u32::min);
+        let entry = Entry { sources: Arc::clone(self), place };
+        (self.limit == 0 || least < self.limit).then_some(entry)
+    }
+
+    fn cells(&self, place: Place) -> impl Iterator<Item = &AtomicU32> {
+        self.rows.iter().zip(place.0).filter_map(|((_, row), cell)| row.get(usize::from(cell)))
     }
 
     /// The place of a source's prefix, without counting.
@@ -58,13 +76,6 @@ impl Sources {
             let [a, b, ..] = hasher.hash_one(prefix).to_ne_bytes();
             u16::from_ne_bytes([a, b])
         }))
-    }
-
-    /// Counts a connection out.
-    pub fn leave(&self, place: Place) {
-        for ((_, row), cell) in self.rows.iter().zip(place.0) {
-            row[usize::from(cell)].fetch_sub(1, Relaxed);
-        }
     }
 
     fn prefix(&self, source: IpAddr) -> (bool, u128) {
@@ -85,36 +96,38 @@ mod tests {
 
     #[test]
     fn counts_prefixes() {
-        let sources = Sources::new(2, 24, 64);
+        let sources = Arc::new(Sources::new(2, 24, 64));
         let a: IpAddr = "192.0.2.1".parse().unwrap();
         let b: IpAddr = "192.0.2.200".parse().unwrap();
         let mapped: IpAddr = "::ffff:192.0.2.7".parse().unwrap();
         let other: IpAddr = "192.0.3.1".parse().unwrap();
         let first = sources.enter(a).unwrap();
-        sources.enter(b).unwrap();
+        let _second = sources.enter(b).unwrap();
         assert!(sources.enter(mapped).is_none());
         assert!(sources.enter(other).is_some());
-        sources.leave(first);
-        assert!(sources.enter(b).is_some());
+        drop(first);
+        let _third = sources.enter(b).unwrap();
+        assert!(sources.enter(a).is_none());
         let v6: IpAddr = "2001:db8::1".parse().unwrap();
         let same: IpAddr = "2001:db8::ffff:0:0:1".parse().unwrap();
-        assert!(sources.enter(v6).is_some() && sources.enter(same).is_some());
+        let _both = [sources.enter(v6).unwrap(), sources.enter(same).unwrap()];
         assert!(sources.enter(same).is_none());
         assert!(sources.enter("2001:db8:0:1::1".parse().unwrap()).is_some());
     }
 
     #[test]
     fn a_whole_family_is_a_prefix_too() {
-        let sources = Sources::new(1, 0, 0);
-        assert!(sources.enter("192.0.2.1".parse().unwrap()).is_some());
+        let sources = Arc::new(Sources::new(1, 0, 0));
+        let _v4 = sources.enter("192.0.2.1".parse().unwrap()).unwrap();
         assert!(sources.enter("203.0.113.1".parse().unwrap()).is_none());
-        assert!(sources.enter("2001:db8::1".parse().unwrap()).is_some());
+        let _v6 = sources.enter("2001:db8::1".parse().unwrap()).unwrap();
         assert!(sources.enter("fe80::1".parse().unwrap()).is_none());
     }
 
     #[test]
     fn without_a_limit_everyone_comes_in() {
-        let sources = Sources::new(0, 32, 64);
-        assert!((0..1000).all(|_| sources.enter("192.0.2.1".parse().unwrap()).is_some()));
+        let sources = Arc::new(Sources::new(0, 32, 64));
+        let all: Option<Vec<_>> = (0..1000).map(|_| sources.enter("192.0.2.1".parse().unwrap())).collect();
+        assert!(all.is_some());
     }
 }

@@ -51,10 +51,13 @@ impl Wheel {
         let furthest = self.tick + SLOTS as u64 - 1;
         let tick = (deadline / TICK + 1).clamp(self.tick + 1, furthest);
         let slot = slot_of(tick);
-        let next = std::mem::replace(&mut self.heads[slot as usize], id);
-        self.links[index] = Link { next, previous: NONE, slot };
-        if next != NONE {
-            self.links[next as usize].previous = id;
+        let Some(head) = self.heads.get_mut(slot as usize) else { return };
+        let next = std::mem::replace(head, id);
+        if let Some(link) = self.links.get_mut(index) {
+            *link = Link { next, previous: NONE, slot };
+        }
+        if let Some(next) = self.links.get_mut(next as usize) {
+            next.previous = id;
         }
         self.armed += 1;
     }
@@ -66,12 +69,17 @@ impl Wheel {
         if slot == NONE {
             return;
         }
-        match previous {
-            NONE => self.heads[slot as usize] = next,
-            previous => self.links[previous as usize].next = next,
+        // NONE is past the end of the links.
+        match self.links.get_mut(previous as usize) {
+            Some(previous) => previous.next = next,
+            None => {
+                if let Some(head) = self.heads.get_mut(slot as usize) {
+                    *head = next;
+                }
+            }
         }
-        if next != NONE {
-            self.links[next as usize].previous = previous;
+        if let Some(next) = self.links.get_mut(next as usize) {
+            next.previous = previous;
         }
         self.armed -= 1;
     }
@@ -84,7 +92,7 @@ impl Wheel {
             return None;
         }
         while self.tick < due {
-            let id = self.heads[slot_of(self.tick + 1) as usize];
+            let id = self.head(self.tick + 1);
             if id != NONE {
                 self.disarm(id);
                 return Some(id);
@@ -94,12 +102,17 @@ impl Wheel {
         None
     }
 
+    /// The first connection of a tick's slot.
+    fn head(&self, tick: u64) -> u32 {
+        self.heads.get(slot_of(tick) as usize).copied().unwrap_or(NONE)
+    }
+
     /// Milliseconds from `now` until something may fire; `None` if nothing is armed.
     pub fn wait(&self, now: u64) -> Option<u64> {
         if self.armed == 0 {
             return None;
         }
-        let ahead = (1..SLOTS as u64).find(|&ahead| self.heads[slot_of(self.tick + ahead) as usize] != NONE);
+        let ahead = (1..SLOTS as u64).find(|&ahead| self.head(self.tick + ahead) != NONE);
         Some(((self.tick + ahead.unwrap_or(1)) * TICK).saturating_sub(now))
     }
 }

@@ -6,17 +6,20 @@
 
 use super::clock::{monotonic, unix_time};
 use super::connection::{Connection, Side, of_token};
-use super::context::{Active, BUFFER, BULK, BulkBuffer, Context, Fate, RecordBuffer, Shared};
+use super::context::{Active, Context, Fate, Shared};
+use super::count::Count;
 use super::jobs::{BATCH, Jobs};
 use super::listener;
 use super::log::Log;
 use super::log::sink::Sink;
+use super::memory::{Memory, Purpose};
 use super::metrics::Counters;
 use super::negotiation::Negotiation;
 use super::outcome::Outcome;
 use super::pool::Pool;
 use super::random::Buffered;
 use super::slab::{Key, Slab};
+use super::stalled::Stalls;
 use super::timers::Wheel;
 use crate::config::schema::FromClient;
 use crate::keylog::KeyLogFile;
@@ -41,8 +44,6 @@ const EVENTS: usize = 512;
 const ACCEPTS: usize = 64;
 /// Boxes of each kind that stay ready.
 const READY: usize = 256;
-/// The same of bulk buffers.
-const READY_BULK: usize = 4;
 /// Milliseconds for which a retired listening socket waits for clients half-way through TCP's handshake.
 const RETIREMENT: u64 = 500;
 /// Milliseconds without accepting when the process has no descriptors left.
@@ -116,6 +117,8 @@ pub struct Worker {
     listeners: Vec<Listener>,
     receiver: Receiver<Message>,
     wake: Arc<OwnedFd>,
+    /// Who waits with storage, and who for it.
+    stalled: Stalls,
     /// Half-open connections, oldest first; also some that are not any more.
     oldest: VecDeque<Key>,
     half_open_limit: usize,
@@ -140,6 +143,14 @@ pub fn wake_fd() -> Result<OwnedFd, Errno> {
     eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)
 }
 
+/// Since when a connection has stood still with storage for `purpose`. If it holds none, it leaves the queue.
+fn stalls(connections: &mut Slab<Connection>, key: Key, purpose: Purpose) -> Option<u64> {
+    let connection = connections.get(key)?;
+    let since = connection.stalled_since();
+    connection.stalls &= since.is_some();
+    since.filter(|(other, _)| *other == purpose).map(|(_, since)| since)
+}
+
 impl Worker {
     /// Makes a worker, with all the memory it reserves.
     ///
@@ -154,10 +165,6 @@ impl Worker {
         // SO_REUSEPORT spreads connections unevenly: each worker may hold them all, the shared count decides.
         let limit = settings.limits.connections;
         let half_open_limit = settings.limits.half_open.div_ceil(workers);
-        // A quarter of the memory for bulk buffers.
-        let memory = settings.limits.buffer_memory.0 / workers;
-        let bulk = memory / 4 / BULK;
-        let buffers = ((memory - bulk * BULK) / BUFFER).max(16);
         let capacity = u32::try_from(limit).unwrap_or(u32::MAX >> 1);
         let log = Log::new(sink, settings.log.format, settings.log.errors_per_second);
         let mut worker = Self {
@@ -165,10 +172,9 @@ impl Worker {
             timers: Wheel::new(limit, clock),
             cx: Context {
                 epoll,
-                buffers: Pool::new(buffers, READY, RecordBuffer::boxed),
-                bulk: Pool::new(bulk, READY_BULK, BulkBuffer::boxed),
-                negotiations: Pool::new(limit, READY, Box::<Negotiation>::default),
-                relays: Pool::new(limit, READY, || Box::new(None)),
+                memory: Memory::new(settings.limits.buffer_memory.0 / workers),
+                negotiations: Pool::new(READY.min(limit), Box::<Negotiation>::default),
+                relays: Pool::new(READY.min(limit), || Box::new(None)),
                 random: Buffered::default(),
                 log,
                 counters,
@@ -176,10 +182,9 @@ impl Worker {
                 now,
                 clock,
                 jobs: Jobs::new(cpu),
-                half_open: 0,
+                half_open: Count::default(),
                 // Whole from the start: queues that grew in a flood would stay at the end of the heap, and pin all of it.
                 pending: VecDeque::with_capacity(limit),
-                starved: VecDeque::with_capacity(limit),
                 again: VecDeque::with_capacity(limit),
                 draining: false,
                 shared,
@@ -188,6 +193,7 @@ impl Worker {
             listeners: Vec::new(),
             receiver,
             wake,
+            stalled: Stalls::new(limit),
             oldest: VecDeque::with_capacity(2 * half_open_limit + 1),
             half_open_limit,
             workers,
@@ -202,51 +208,69 @@ impl Worker {
 
     /// Serves until the drain is over.
     pub fn run(mut self) {
-        let mut events: Vec<Event> = Vec::with_capacity(EVENTS);
+        let mut events = Vec::with_capacity(EVENTS);
         loop {
-            let timeout = self.timeout().map(|ms| Timespec {
-                tv_sec: i64::try_from(ms / 1000).unwrap_or(i64::MAX),
-                tv_nsec: i64::try_from(ms % 1000 * 1_000_000).unwrap_or(0),
-            });
-            events.clear();
-            match epoll::wait(&self.cx.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
-                Ok(_) | Err(Errno::INTR) => {}
+            let timeout = self.timeout();
+            match self.sweep(&mut events, timeout, || (unix_time(), monotonic())) {
+                Ok(true) => {}
+                Ok(false) => return,
                 Err(error) => {
                     self.cx.log.line(self.cx.now, "error", "epoll").display("error", error).end();
                     self.cx.log.flush(self.cx.now);
                     return;
                 }
             }
-            self.cx.now = unix_time();
-            self.cx.clock = monotonic();
-            for event in &events {
-                let (data, flags) = (event.data, event.flags);
-                self.event(data.u64(), flags);
-            }
-            self.continue_relays();
-            self.handshakes();
-            self.expire();
-            self.publish();
-            if self.is_over() {
-                self.cx.log.flush(self.cx.now);
-                return;
-            }
         }
     }
 
+    /// One sweep, which waits up to `timeout` milliseconds (`None`: for as long as nothing happens) and then asks what the Unix time is
+    /// and what [`Context::clock`], in milliseconds. `events` is its scratch space. `false` if the drain is over.
+    ///
+    /// # Errors
+    /// The kernel refuses to wait.
+    pub fn sweep(
+        &mut self,
+        events: &mut Vec<Event>,
+        timeout: Option<u64>,
+        time: impl FnOnce() -> (u64, u64),
+    ) -> Result<bool, Errno> {
+        let timeout = timeout.map(|ms| Timespec {
+            tv_sec: i64::try_from(ms / 1000).unwrap_or(i64::MAX),
+            tv_nsec: i64::try_from(ms % 1000 * 1_000_000).unwrap_or(0),
+        });
+        events.clear();
+        match epoll::wait(&self.cx.epoll, rustix::buffer::spare_capacity(events), timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+        (self.cx.now, self.cx.clock) = time();
+        for event in &*events {
+            let (data, flags) = (event.data, event.flags);
+            self.event(data.u64(), flags);
+        }
+        self.continue_relays();
+        self.feed();
+        self.handshakes();
+        self.expire();
+        self.publish();
+        let over = self.is_over();
+        if over {
+            self.cx.log.flush(self.cx.now);
+        }
+        Ok(!over)
+    }
+
     /// Milliseconds to sleep at most; `None` for as long as nothing happens.
-    fn timeout(&self) -> Option<u64> {
+    pub fn timeout(&self) -> Option<u64> {
         let cx = &self.cx;
-        if !cx.pending.is_empty()
-            || !cx.again.is_empty()
-            || (!cx.starved.is_empty() && !cx.buffers.is_exhausted())
-        {
+        if !cx.pending.is_empty() || !cx.again.is_empty() {
             return Some(0);
         }
         let own = [self.drain_until, self.accept_again];
+        let fed = self.stalled.wait(&cx.memory);
         let retirements = self.listeners.iter().filter_map(|listener| listener.retires);
         let own = own.into_iter().flatten().chain(retirements).map(|at| at.saturating_sub(cx.clock));
-        own.chain(self.timers.wait(cx.clock)).min()
+        own.chain(self.timers.wait(cx.clock)).chain(fed).min()
     }
 
     fn event(&mut self, token: u64, flags: EventFlags) {
@@ -260,7 +284,7 @@ impl Worker {
         }
         let Some(connection) = self.connections.get(key) else { return };
         if let Err(outcome) = connection.event(side, flags) {
-            return self.end(key.id, outcome);
+            return self.end(key, outcome);
         }
         if !connection.is_half_open() {
             self.turn(key);
@@ -271,18 +295,27 @@ impl Worker {
         }
     }
 
-    /// Lets established connections go on that had more to do, or waited for a buffer.
+    /// Lets established connections go on that had more to do.
     fn continue_relays(&mut self) {
         for _ in 0..self.cx.again.len() {
             let Some(key) = self.cx.again.pop_front() else { break };
             self.unqueue_and_turn(key);
         }
-        for _ in 0..self.cx.starved.len() {
-            if self.cx.buffers.is_exhausted() {
-                break;
+    }
+
+    /// Lets connections go on that waited for storage. Where there is none, who stands still the longest makes room.
+    fn feed(&mut self) {
+        for purpose in [Purpose::Handshake, Purpose::Relay] {
+            let (connections, clock) = (&mut self.connections, self.cx.clock);
+            let stalled = self.stalled.of(purpose);
+            let leaving = stalled.make_room(&self.cx.memory, clock, |key| stalls(connections, key, purpose));
+            for key in leaving {
+                self.end(key, Outcome::Stalled);
             }
-            let Some(key) = self.cx.starved.pop_front() else { break };
-            self.unqueue_and_turn(key);
+            for _ in 0..self.stalled.of(purpose).starving() {
+                let Some(key) = self.stalled.of(purpose).fed(&self.cx.memory) else { break };
+                self.unqueue_and_turn(key);
+            }
         }
     }
 
@@ -322,55 +355,62 @@ impl Worker {
         let Some(connection) = self.connections.get(key) else { return };
         match fate {
             Fate::Job => {}
-            Fate::End(outcome) => self.end(key.id, outcome),
+            Fate::End(outcome) => self.end(key, outcome),
             Fate::Serve => {
-                self.cx.half_open -= 1;
-                let fate = connection.turn(&mut self.cx, key);
-                if let Fate::Serve = fate {
-                    return;
-                }
                 // The deadline of the handshake is over.
-                match connection.deadline() {
-                    Some(deadline) => self.timers.arm(key.id, deadline),
-                    None => self.timers.disarm(key.id),
-                }
-                self.apply(key, fate);
-            }
-            Fate::Wait => {
-                if let Err(outcome) = connection.watch(&self.cx) {
-                    self.end(key.id, outcome);
-                } else if connection.is_closing() {
-                    let deadline = connection.deadline().unwrap_or(u64::MAX);
-                    self.timers.arm(key.id, deadline);
+                connection.armed = u64::MAX;
+                self.timers.disarm(key.id);
+                let fate = connection.turn(&mut self.cx, key);
+                if fate != Fate::Serve {
+                    self.apply(key, fate);
                 }
             }
-            Fate::Again | Fate::Starved => {
-                if let Err(outcome) = connection.watch(&self.cx) {
-                    return self.end(key.id, outcome);
-                }
-                if !std::mem::replace(&mut connection.queued, true) {
-                    if fate == Fate::Again {
-                        self.cx.again.push_back(key);
-                    } else {
-                        self.cx.counters.buffer_waits.add(1);
-                        self.cx.starved.push_back(key);
-                    }
+            Fate::Wait | Fate::Again | Fate::Starved(_) => self.wait(key, fate),
+        }
+    }
+
+    /// Queues a connection where it waits, for as long as it may.
+    fn wait(&mut self, key: Key, fate: Fate) {
+        let Some(connection) = self.connections.get(key) else { return };
+        if let Err(outcome) = connection.watch(&self.cx) {
+            return self.end(key, outcome);
+        }
+        if let Some(deadline) = connection.deadline()
+            && deadline < connection.armed
+        {
+            connection.armed = deadline;
+            self.timers.arm(key.id, deadline);
+        }
+        match fate {
+            Fate::Again | Fate::Starved(_) if std::mem::replace(&mut connection.queued, true) => {}
+            Fate::Starved(purpose) => {
+                self.cx.counters.buffer_waits.add(1);
+                self.stalled.of(purpose).starves(key);
+            }
+            Fate::Again => self.cx.again.push_back(key),
+            _ => {
+                if !connection.stalls
+                    && let Some((purpose, _)) = connection.stalled_since()
+                {
+                    connection.stalls = true;
+                    let (count, connections) = (self.connections.len(), &mut self.connections);
+                    self.stalled
+                        .of(purpose)
+                        .holds(key, count, |key| stalls(connections, *key, purpose).is_some());
                 }
             }
         }
     }
 
-    fn end(&mut self, id: u32, outcome: Outcome) {
-        self.timers.disarm(id);
-        let Some(connection) = self.connections.remove(id) else { return };
-        if connection.is_half_open() {
-            self.cx.half_open -= 1;
+    fn end(&mut self, key: Key, outcome: Outcome) {
+        let Some(connection) = self.connections.get(key) else { return };
+        if let Some(fate) = connection.end(&mut self.cx, outcome) {
+            // The deadline of what it did before is over.
+            connection.armed = u64::MAX;
+            return self.apply(key, fate);
         }
-        if let Some(place) = connection.place() {
-            self.cx.shared.sources.leave(place);
-        }
-        self.cx.shared.connections.fetch_sub(1, Relaxed);
-        connection.end(&mut self.cx, outcome);
+        self.timers.disarm(key.id);
+        self.connections.remove(key.id);
     }
 
     fn accept(&mut self, number: usize) {
@@ -444,37 +484,33 @@ impl Worker {
         let counters = &self.cx.counters;
         counters.accepted.add(1);
         let shared = Arc::clone(&self.cx.shared);
-        if shared.connections.load(Relaxed) >= self.active.settings.limits.connections
-            || self.connections.is_full()
-        {
+        let counted = shared.connections.enter(self.active.settings.limits.connections);
+        let Some(counted) = counted.filter(|_| !self.connections.is_full()) else {
             counters.refused_total.add(1);
             return self.refused(peer, "limits.connections");
-        }
+        };
         // With the PROXY protocol the peer is a load balancer: the source in its header is what counts.
-        let place = match self.active.settings.proxy.from_client {
+        let entry = match self.active.settings.proxy.from_client {
             FromClient::Required => None,
             FromClient::Off => {
-                let Some(place) = shared.sources.enter(peer.ip()) else {
+                let Some(entry) = shared.sources.enter(peer.ip()) else {
                     counters.refused_prefix.add(1);
                     return self.refused(peer, "limits.per_prefix");
                 };
-                Some(place)
+                Some(entry)
             }
         };
-        if self.cx.half_open >= self.half_open_limit {
+        if self.cx.half_open.get() >= self.half_open_limit {
             self.evict();
         }
-        let connection = Connection::new(fd, peer, place, &self.active, &self.cx);
-        let Ok(key) = self.connections.insert(connection) else {
-            return place.into_iter().for_each(|place| shared.sources.leave(place));
-        };
-        shared.connections.fetch_add(1, Relaxed);
-        self.cx.half_open += 1;
+        let connection = Connection::new(fd, peer, entry, counted, &self.active, &self.cx);
+        let Ok(key) = self.connections.insert(connection) else { return };
         self.remember(key);
         if let Some(connection) = self.connections.get(key) {
             connection.set_key(key);
             connection.queued = true;
             if let Some(deadline) = connection.deadline() {
+                connection.armed = deadline;
                 self.timers.arm(key.id, deadline);
             }
         }
@@ -504,21 +540,27 @@ impl Worker {
     fn evict(&mut self) {
         while let Some(key) = self.oldest.pop_front() {
             if self.connections.get(key).is_some_and(|connection| connection.is_half_open()) {
-                return self.end(key.id, Outcome::Evicted);
+                return self.end(key, Outcome::Evicted);
             }
         }
     }
 
     fn expire(&mut self) {
         while let Some(id) = self.timers.fired(self.cx.clock) {
-            let Some(connection) = self.connections.get_mut(id) else { continue };
+            let Some(key) = self.connections.key(id) else { continue };
+            let Some(connection) = self.connections.get(key) else { continue };
+            connection.armed = u64::MAX;
+            let clock = self.cx.clock;
             match connection.deadline() {
                 None => {}
-                Some(deadline) if deadline > self.cx.clock => self.timers.arm(id, deadline),
-                Some(_) => {
-                    let outcome = connection.timeout();
-                    self.end(id, outcome);
+                Some(deadline) if deadline > clock => {
+                    connection.armed = deadline;
+                    self.timers.arm(id, deadline);
                 }
+                Some(_) => match connection.timeout(clock) {
+                    Some(outcome) => self.end(key, outcome),
+                    None => self.turn(key),
+                },
             }
         }
         self.resume_accepting();
@@ -530,7 +572,7 @@ impl Worker {
         if self.drain_until.is_some_and(|at| at <= self.cx.clock) {
             let keys: Vec<Key> = self.connections.keys().collect();
             for key in keys {
-                self.end(key.id, Outcome::Drained);
+                self.end(key, Outcome::Drained);
             }
         }
     }
@@ -538,8 +580,8 @@ impl Worker {
     fn publish(&mut self) {
         let cx = &mut self.cx;
         cx.counters.connections.set(self.connections.len() as u64);
-        cx.counters.half_open.set(cx.half_open as u64);
-        cx.counters.buffers.set(cx.buffers.in_use() as u64);
+        cx.counters.half_open.set(cx.half_open.get() as u64);
+        cx.counters.buffers.set(cx.memory.in_use() as u64);
         cx.counters.lines_limited.set(cx.log.limited());
         cx.log.flush(cx.now);
     }

@@ -81,6 +81,8 @@ pub enum End {
     Alert(u8, u8),
     /// The stream ended without an alert.
     Eof,
+    /// The stream ended amid a record.
+    Torn,
     /// The connection was reset.
     Reset,
     /// Nothing came for [`SILENCE`].
@@ -166,7 +168,7 @@ impl Client {
         self.read_exact(&mut header)?;
         let mut body = vec![0; usize::from(u16::from_be_bytes([header[3], header[4]]))];
         assert!(body.len() <= 16384 + 256 + 1024, "a record of {} bytes", body.len());
-        self.read_exact(&mut body)?;
+        self.read_exact(&mut body).map_err(|end| if end == End::Eof { End::Torn } else { end })?;
         let record = match &mut self.open {
             // The compatibility ChangeCipherSpec of TLS 1.3 is never protected.
             Some(keys) if !(keys.is_tls13() && header[0] == content::CHANGE_CIPHER_SPEC) => {
@@ -220,7 +222,22 @@ impl Client {
         }
     }
 
-    /// Reads whatever still comes, up to the end.
+    /// Reads whatever still comes, to the end of the stream, and opens every record: all alerts, and how the stream ended.
+    pub fn ends(&mut self) -> Vec<End> {
+        let mut ends = Vec::new();
+        loop {
+            match self.receive_record() {
+                Ok(_) => {}
+                Err(alert @ End::Alert(..)) => ends.push(alert),
+                Err(end) => {
+                    ends.push(end);
+                    return ends;
+                }
+            }
+        }
+    }
+
+    /// Reads whatever still comes, up to the first alert or the end.
     pub fn end(&mut self) -> End {
         loop {
             match self.receive_record() {
@@ -298,6 +315,7 @@ impl Client {
         let mut filled = 0;
         while filled < into.len() {
             match self.stream.read(&mut into[filled..]) {
+                Ok(0) if filled > 0 => return Err(End::Torn),
                 Ok(0) => return Err(End::Eof),
                 Ok(n) => filled += n,
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {

@@ -77,7 +77,7 @@ impl Line<'_> {
         let bare = |b: &u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'=' | b'\\');
         if self.json {
             self.out.push(b'"');
-        } else if self.out.len() == start || !self.out[start..].iter().all(bare) {
+        } else if self.out.len() == start || !self.out.iter().skip(start).all(bare) {
             self.out.insert(start, b'"');
             self.out.push(b'"');
         }
