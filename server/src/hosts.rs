@@ -35,6 +35,13 @@ struct Address {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tried(u64);
 
+impl Tried {
+    /// Whether this is the first time that it is asked: for what has no addresses.
+    pub const fn is_first(&mut self) -> bool {
+        std::mem::replace(&mut self.0, u64::MAX) == 0
+    }
+}
+
 impl Host {
     fn new(name: &str) -> Self {
         let literal = name.parse().ok().map(|address| Address { address, last_until: 0 });

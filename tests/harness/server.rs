@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -146,6 +146,15 @@ impl Server {
     pub fn start_with_descriptors(config: &Config, descriptors: usize) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", "ulimit -n $0 && exec \"$@\"", &descriptors.to_string()]).arg(program());
+        Self::spawn(command, config, &[], Stdio::piped())
+    }
+
+    /// The same for a process that sees this file as /etc/hosts: only root can.
+    #[track_caller]
+    pub fn start_with_hosts(config: &Config, hosts: &Path) -> Self {
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""]);
+        command.arg(hosts).arg(program());
         Self::spawn(command, config, &[], Stdio::piped())
     }
 

@@ -2,6 +2,7 @@
 //! What a terminator owes its users whatever happens: every byte, in both directions, through slowness, half-closed
 //! connections, reloads, upgrades and drains.
 
+mod backends;
 mod endings;
 mod fragmentation;
 mod lifecycle;

@@ -136,7 +136,8 @@ impl Connection {
         match &self.stage {
             Stage::Silent | Stage::Handshake(_) => Some(Outcome::HandshakeTimeout),
             Stage::Established(relay) => {
-                relay.as_ref().as_ref()?.timeout(&self.active.settings.timeouts, &self.client, clock)
+                let timeouts = &self.active.settings.timeouts;
+                relay.as_ref().as_ref()?.timeout(timeouts, self.accepted, &self.client, clock)
             }
             Stage::Lingering(_) => Some(Outcome::CloseTimeout),
         }
@@ -187,7 +188,17 @@ impl Connection {
                 self.after(cx, key, turn)
             }
             Stage::Established(relay) => match relay.as_mut() {
-                Some(relay) => relay.turn(cx, &mut self.client),
+                Some(relay) => {
+                    if let Backend::Remote(remote) = &mut relay.backend
+                        && remote.again_at() <= cx.clock
+                    {
+                        let name = relay.session.server_name.as_ref();
+                        if let Err(outcome) = remote.again(self.active.settings.routes.find(name)) {
+                            return Fate::End(outcome);
+                        }
+                    }
+                    relay.turn(cx, &mut self.client)
+                }
                 None => Fate::Wait,
             },
             Stage::Lingering(_) => self.linger(),

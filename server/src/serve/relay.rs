@@ -265,7 +265,7 @@ impl Relay {
     pub fn deadline(&self, timeouts: &Timeouts, accepted: u64) -> Option<u64> {
         match &self.backend {
             Backend::Remote(remote) if !remote.is_ready() && !self.up.deaf => {
-                Some(accepted + self.handshake_ms + timeouts.connect)
+                Some((accepted + self.handshake_ms + timeouts.connect).min(remote.again_at()))
             }
             _ if self.awaits_delivery() => Some((self.moved + timeouts.close).min(self.look)),
             _ if self.failed.is_some() || self.down.shut => Some(self.moved + timeouts.close),
@@ -274,10 +274,19 @@ impl Relay {
         }
     }
 
-    /// What it means that the deadline is over; `None` if it was for another look only.
-    pub fn timeout(&self, timeouts: &Timeouts, client: &Socket, clock: u64) -> Option<Outcome> {
+    /// What it means that the deadline is over; `None` if it was for another look only, or another attempt to reach the backend.
+    pub fn timeout(
+        &self,
+        timeouts: &Timeouts,
+        accepted: u64,
+        client: &Socket,
+        clock: u64,
+    ) -> Option<Outcome> {
         match &self.backend {
-            Backend::Remote(remote) if !remote.is_ready() && !self.up.deaf => Some(Outcome::BackendTimeout),
+            Backend::Remote(remote) if !remote.is_ready() && !self.up.deaf => {
+                let is_over = accepted + self.handshake_ms + timeouts.connect <= clock;
+                is_over.then_some(Outcome::BackendTimeout)
+            }
             _ if self.awaits_delivery() && self.moved + timeouts.close > clock => None,
             _ if self.failed.is_some() => self.failed,
             _ if self.down.shut => {

@@ -11,26 +11,41 @@ use crate::settings::Target;
 use rustix::event::epoll::EventFlags;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, getpeername, socket_with, sockopt};
 use std::io::IoSliceMut;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
+/// Milliseconds that an address has for its answer before the next is tried beside it (RFC 8305 §5, Connection Attempt Delay).
+const ATTEMPT_DELAY: u64 = 250;
+/// Milliseconds until a Unix socket whose backlog is full is tried again.
+const BACKLOG_DELAY: u64 = 50;
+
 /// A connection to a backend.
 pub struct Remote {
-    socket: Socket,
+    /// The connection; until there is one, the first attempt.
+    attempt: Attempt,
+    /// A second attempt, since the first is silent.
+    rival: Option<Attempt>,
+    /// When there is to be another attempt, on the clock that never jumps; `u64::MAX` for none.
+    again_at: u64,
     options: Options,
     token: u64,
     state: State,
-    /// Addresses that have been tried, and the one that is being tried.
+    /// Addresses that have been tried.
     tried: Tried,
-    address: Option<SocketAddr>,
     /// PROXY header that goes first, and how much of it is sent.
     header: Option<(Box<[u8; MAX_WRITTEN]>, std::ops::Range<usize>)>,
     shut: bool,
     /// Why sending failed, unless the backend had ended its stream before.
     reset: Option<Errno>,
+}
+
+/// A socket, and the address that it is to reach; none of a Unix socket.
+struct Attempt {
+    socket: Socket,
+    address: Option<SocketAddr>,
 }
 
 /// What sockets have set.
@@ -58,6 +73,8 @@ impl Options {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
+    /// A Unix socket's backlog is full: there is no event to wait for.
+    Queueing,
     Connecting,
     Ready,
 }
@@ -74,50 +91,119 @@ impl Remote {
         header: Option<(Box<[u8; MAX_WRITTEN]>, usize)>,
     ) -> Result<Self, Outcome> {
         let mut tried = Tried::default();
-        let (fd, state, address) = try_next(target, options, &mut tried, true)?;
-        let socket = Self::socket(fd, token, state);
+        let (attempt, state) = try_next(target, options, token, &mut tried)?;
         let header = header.map(|(bytes, len)| (bytes, 0..len));
-        let mut remote =
-            Self { socket, options, token, state, tried, address, header, shut: false, reset: None };
+        let mut remote = Self {
+            attempt,
+            rival: None,
+            again_at: again_at(state),
+            options,
+            token,
+            state,
+            tried,
+            header,
+            shut: false,
+            reset: None,
+        };
         if state == State::Ready {
             remote.send_header();
         }
         Ok(remote)
     }
 
-    const fn socket(fd: OwnedFd, token: u64, state: State) -> Socket {
-        match state {
-            State::Connecting => Socket::connecting(fd, token),
-            State::Ready => Socket::new(fd, token),
-        }
+    /// When [`Remote::again`] is due, on the clock that never jumps.
+    pub const fn again_at(&self) -> u64 {
+        self.again_at
     }
 
-    /// Takes note of an event; tries the next address if this one failed.
+    /// Tries another address beside one that is silent, or the same Unix socket again.
+    ///
+    /// # Errors
+    /// There is nobody to wait for.
+    pub fn again(&mut self, target: &Target) -> Result<(), Outcome> {
+        self.again_at = u64::MAX;
+        match self.state {
+            State::Ready => {}
+            State::Queueing => {
+                let (attempt, state) = try_next(target, self.options, self.token, &mut Tried::default())?;
+                (self.attempt, self.state, self.again_at) = (attempt, state, again_at(state));
+                if state == State::Ready {
+                    self.send_header();
+                }
+            }
+            State::Connecting => match try_next(target, self.options, self.token, &mut self.tried) {
+                Ok((attempt, State::Ready)) => self.succeed(attempt, target),
+                Ok((attempt, _)) => self.rival = Some(attempt),
+                // The first may still answer.
+                Err(_) => {}
+            },
+        }
+        Ok(())
+    }
+
+    /// Takes note of an event; tries the next address if one failed.
     ///
     /// # Errors
     /// No address is left.
     pub fn event(&mut self, flags: EventFlags, target: &Target) -> Result<(), Outcome> {
-        self.socket.event(flags);
-        if self.state == State::Connecting && (self.socket.writable() || self.socket.readable()) {
-            match sockopt::socket_error(self.socket.fd()) {
-                Ok(Ok(())) => {
-                    self.state = State::Ready;
-                    // Reading is worth a try: an event that came with the connection's end is not repeated.
-                    self.socket.event(EventFlags::IN);
-                    self.send_header();
+        if self.state != State::Connecting {
+            self.attempt.socket.event(flags);
+            return Ok(());
+        }
+        // Events do not tell the attempts apart.
+        if let Some(rival) = self.rival.take() {
+            match rival.progress() {
+                Progress::Connected => self.succeed(rival, target),
+                Progress::Failed(_) => note_failure(&rival, target),
+                Progress::Waits => self.rival = Some(rival),
+            }
+        }
+        if self.state == State::Connecting {
+            match self.attempt.progress() {
+                Progress::Waits => {}
+                Progress::Connected => {
+                    self.rival = None;
+                    self.begin();
                 }
-                Ok(Err(error)) | Err(error) => {
-                    if let (Target::Tcp(host), Some(address)) = (target, self.address) {
-                        host.failed(address, monotonic());
-                    }
-                    let next = try_next(target, self.options, &mut self.tried, false);
-                    let (fd, state, address) = next.map_err(|_| Outcome::BackendRefused(error))?;
-                    self.socket = Self::socket(fd, self.token, state);
-                    (self.state, self.address) = (state, address);
+                Progress::Failed(error) => {
+                    note_failure(&self.attempt, target);
+                    self.replace(target, error)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// The first attempt failed: the second takes its place, or the next address.
+    fn replace(&mut self, target: &Target, error: Errno) -> Result<(), Outcome> {
+        if let Some(rival) = self.rival.take() {
+            self.attempt = rival;
+            self.again_at = again_at(State::Connecting);
+            return Ok(());
+        }
+        let next = try_next(target, self.options, self.token, &mut self.tried);
+        let (attempt, state) = next.map_err(|_| Outcome::BackendRefused(error))?;
+        (self.attempt, self.state, self.again_at) = (attempt, state, again_at(state));
+        if state == State::Ready {
+            self.begin();
+        }
+        Ok(())
+    }
+
+    /// The second attempt is the connection; the first was silent for too long.
+    fn succeed(&mut self, rival: Attempt, target: &Target) {
+        note_failure(&self.attempt, target);
+        self.attempt = rival;
+        self.begin();
+    }
+
+    /// Goes on with a connection.
+    fn begin(&mut self) {
+        self.state = State::Ready;
+        self.again_at = u64::MAX;
+        // Reading is worth a try: an event that came with the connection's end is not repeated.
+        self.attempt.socket.event(EventFlags::IN | EventFlags::OUT);
+        self.send_header();
     }
 
     /// Makes sure that events come.
@@ -125,7 +211,13 @@ impl Remote {
     /// # Errors
     /// The kernel refuses.
     pub fn watch(&mut self, epoll: &OwnedFd) -> Result<(), Errno> {
-        self.socket.watch(epoll)
+        if self.state == State::Queueing {
+            return Ok(());
+        }
+        if let Some(rival) = &mut self.rival {
+            rival.socket.watch(epoll)?;
+        }
+        self.attempt.socket.watch(epoll)
     }
 
     /// Connected.
@@ -135,10 +227,10 @@ impl Remote {
 
     /// Sends bytes, the PROXY header before the first of them.
     pub fn send(&mut self, bytes: &[u8]) -> Moved {
-        if self.state == State::Connecting || !self.send_header() {
+        if self.state != State::Ready || !self.send_header() {
             return Moved::Blocked;
         }
-        let moved = self.socket.send(bytes);
+        let moved = self.attempt.socket.send(bytes);
         if let Moved::Lost(error) = moved
             && error != Errno::PIPE
         {
@@ -151,7 +243,7 @@ impl Remote {
     /// Sends what is left of the PROXY header. `true` when all is sent.
     fn send_header(&mut self) -> bool {
         while let Some((bytes, unsent)) = &mut self.header {
-            match self.socket.send(bytes.get(unsent.clone()).unwrap_or_default()) {
+            match self.attempt.socket.send(bytes.get(unsent.clone()).unwrap_or_default()) {
                 Moved::Bytes(count) => unsent.start += count,
                 // An error shows again at the next use.
                 _ => return false,
@@ -165,12 +257,12 @@ impl Remote {
 
     /// Whether receiving is worth a try.
     pub fn readable(&self) -> bool {
-        self.state == State::Ready && self.socket.readable()
+        self.state == State::Ready && self.attempt.socket.readable()
     }
 
     /// Receives into several buffers, of `capacity` bytes together.
     pub fn receive(&mut self, buffers: &mut [IoSliceMut<'_>], capacity: usize) -> Moved {
-        match (self.socket.receive_vectored(buffers, capacity), self.reset) {
+        match (self.attempt.socket.receive_vectored(buffers, capacity), self.reset) {
             (Moved::End, Some(error)) => Moved::Lost(error),
             // A reset after the backend's FIN, and everything before that is read.
             (Moved::Lost(Errno::PIPE), None) => Moved::End,
@@ -180,20 +272,20 @@ impl Remote {
 
     /// Drops what was received: [`Moved::Bytes`] if there was something.
     pub fn discard(&mut self) -> Moved {
-        if self.state == State::Connecting { Moved::Blocked } else { self.socket.discard() }
+        if self.state != State::Ready { Moved::Blocked } else { self.attempt.socket.discard() }
     }
 
     /// Whether the backend's kernel has all that was sent of the client's bytes: none before the header.
     pub fn is_delivered(&self) -> bool {
-        self.state == State::Connecting || self.header.is_some() || self.socket.is_delivered()
+        self.state != State::Ready || self.header.is_some() || self.attempt.socket.is_delivered()
     }
 
     /// Passes on that the client will send nothing more. `true` if that was news.
     pub fn shut_down(&mut self) -> bool {
-        if self.state == State::Connecting || self.shut || self.header.is_some() {
+        if self.state != State::Ready || self.shut || self.header.is_some() {
             return false;
         }
-        self.socket.shut_down();
+        self.attempt.socket.shut_down();
         self.shut = true;
         true
     }
@@ -205,7 +297,42 @@ impl Remote {
 
     /// The coming close must not look like an orderly end.
     pub fn abort(&self) {
-        self.socket.abort_on_close();
+        self.attempt.socket.abort_on_close();
+    }
+}
+
+/// How far an attempt has come.
+enum Progress {
+    Waits,
+    Connected,
+    Failed(Errno),
+}
+
+impl Attempt {
+    fn progress(&self) -> Progress {
+        match sockopt::socket_error(self.socket.fd()) {
+            Ok(Err(error)) | Err(error) => Progress::Failed(error),
+            // A connection under way has no error either, but no peer yet.
+            Ok(Ok(())) => match getpeername(self.socket.fd()) {
+                Err(Errno::NOTCONN) => Progress::Waits,
+                _ => Progress::Connected,
+            },
+        }
+    }
+}
+
+fn note_failure(attempt: &Attempt, target: &Target) {
+    if let (Target::Tcp(host), Some(address)) = (target, attempt.address) {
+        host.failed(address, monotonic());
+    }
+}
+
+/// When to try again what is in this state.
+fn again_at(state: State) -> u64 {
+    match state {
+        State::Ready => u64::MAX,
+        State::Connecting => monotonic() + ATTEMPT_DELAY,
+        State::Queueing => monotonic() + BACKLOG_DELAY,
     }
 }
 
@@ -213,10 +340,17 @@ impl Remote {
 fn try_next(
     target: &Target,
     options: Options,
+    token: u64,
     tried: &mut Tried,
-    first: bool,
-) -> Result<(OwnedFd, State, Option<SocketAddr>), Outcome> {
+) -> Result<(Attempt, State), Outcome> {
     let mut last = Errno::ADDRNOTAVAIL;
+    let attempt = |fd, state, address| {
+        let socket = match state {
+            State::Ready => Socket::new(fd, token),
+            State::Connecting | State::Queueing => Socket::connecting(fd, token),
+        };
+        Ok((Attempt { socket, address }, state))
+    };
     match target {
         Target::Tcp(host) => {
             if host.is_unknown() {
@@ -229,14 +363,19 @@ fn try_next(
                     options.apply(fd)?;
                     connect(fd, &address)
                 }) {
-                    Ok((fd, state)) => return Ok((fd, state, Some(address))),
-                    Err(error) => last = error,
+                    Ok((fd, state)) => return attempt(fd, state, Some(address)),
+                    Err(error) => {
+                        if !matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) {
+                            host.failed(address, clock);
+                        }
+                        last = error;
+                    }
                 }
             }
         }
-        Target::Unix(address, _) if first => {
+        Target::Unix(address, _) if tried.is_first() => {
             match begin(AddressFamily::UNIX, options.descriptors, |fd| connect(fd, address)) {
-                Ok((fd, state)) => return Ok((fd, state, None)),
+                Ok((fd, state)) => return attempt(fd, state, None),
                 Err(error) => last = error,
             }
         }
@@ -257,6 +396,8 @@ fn begin(
     match connect(&fd) {
         Ok(()) => Ok((fd, State::Ready)),
         Err(Errno::INPROGRESS) => Ok((fd, State::Connecting)),
+        // Only of a Unix socket (connect(2)).
+        Err(Errno::AGAIN) if family == AddressFamily::UNIX => Ok((fd, State::Queueing)),
         Err(error) => Err(error),
     }
 }
