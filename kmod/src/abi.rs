@@ -3,9 +3,14 @@
 
 use crate::connection::Connection;
 use crate::worker::Worker;
-use core::ffi::c_void;
+use core::ffi::{c_int, c_void};
 use core::mem::size_of;
 use ttls::allowance::Allowance;
+
+/// `EINVAL`: a call that C should not have made.
+pub const INVALID: c_int = -22;
+/// `EAGAIN`: an entry does a part of what is to be done, because nothing else runs meanwhile. The next goes on.
+pub const AGAIN: c_int = -11;
 
 /// `struct ttls_call`
 #[repr(C)]

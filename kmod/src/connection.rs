@@ -167,7 +167,7 @@ pub unsafe fn receive(turn: &mut Turn) -> c_int {
     let (Some((connection, site, output)), Ok(size), Ok(len)) =
         (parts, usize::try_from(turn.input_size), usize::try_from(turn.input_len))
     else {
-        return crate::INVALID;
+        return crate::abi::INVALID;
     };
     // SAFETY: promised by the caller.
     let input = unsafe { core::slice::from_raw_parts_mut(turn.input, size) };
@@ -182,7 +182,7 @@ pub unsafe fn receive(turn: &mut Turn) -> c_int {
     connection.settle(step, turn);
     match u32::try_from(written) {
         Ok(written) => turn.output_len = written,
-        Err(_) => return crate::INVALID,
+        Err(_) => return crate::abi::INVALID,
     }
     0
 }

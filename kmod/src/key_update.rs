@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! KeyUpdate on an accepted connection of TLS 1.3, whose records are kTLS's.
 
-use crate::INVALID;
+use crate::abi::INVALID;
 use crate::abi::{KeyUpdate, NextKeys};
 use crate::connection::direction;
 use core::ffi::c_int;
@@ -36,7 +36,9 @@ pub unsafe fn read(update: &mut KeyUpdate) -> c_int {
 /// Moves a direction on: from its secret to the next one, and to the keys of that (RFC 8446 §7.2).
 pub fn next(next: &mut NextKeys) -> c_int {
     let suite = u16::try_from(next.suite).ok().and_then(Suite::from_code);
-    let Some((secret, keys)) = suite.and_then(|suite| after(suite, &next.direction.secret)) else { return INVALID };
+    let Some((secret, keys)) = suite.and_then(|suite| after(suite, &next.direction.secret)) else {
+        return INVALID;
+    };
     next.direction = direction(&keys, Some(&secret));
     0
 }

@@ -15,13 +15,7 @@ mod self_test;
 mod site;
 mod worker;
 
-use abi::{Advance, Call, Configuration, Door, KeyUpdate, NextKeys, Run, Turn};
-use core::ffi::c_int;
-
-/// `EINVAL`: a call that C should not have made.
-const INVALID: c_int = -22;
-/// `EAGAIN`: an entry does a part of what is to be done, because nothing else runs meanwhile. The next goes on.
-const AGAIN: c_int = -11;
+use abi::{Advance, Call, Configuration, Door, INVALID, KeyUpdate, NextKeys, Run, Turn};
 
 unsafe extern "C" {
     /// Reports the place of a panic, restores the kernel's stack and makes the call return `-EFAULT`.

@@ -115,7 +115,7 @@ pub unsafe fn measure(configuration: &mut Configuration) -> c_int {
 }
 
 /// Builds the site in `memory`, a part in each call: room for all, then one certificate after the other, whose key is tried on a
-/// signature, then the rest. Returns [`crate::AGAIN`] until it is done, 0 once it is, or a [`Refusal`].
+/// signature, then the rest. Returns [`crate::abi::AGAIN`] until it is done, 0 once it is, or a [`Refusal`].
 ///
 /// # Safety
 /// The pointers in `configuration` are valid for the call; `memory` belongs to the site until nobody uses it. What the call
@@ -125,7 +125,7 @@ pub unsafe fn build(configuration: &mut Configuration) -> c_int {
     // SAFETY: promised by the caller.
     match unsafe { part(configuration) } {
         Ok(true) => 0,
-        Ok(false) => crate::AGAIN,
+        Ok(false) => crate::abi::AGAIN,
         Err(refusal) => refusal as c_int,
     }
 }

@@ -68,7 +68,7 @@ pub unsafe fn run(run: &mut Run) -> c_int {
         let before = spent;
         // SAFETY: promised by the caller.
         if unsafe { round(worker, turns, &mut spent) }.is_none() {
-            return crate::INVALID;
+            return crate::abi::INVALID;
         }
         if spent == before {
             return 0;

@@ -14,6 +14,7 @@
 )]
 
 pub mod addresses;
+pub mod admission;
 pub mod clock;
 pub mod connection;
 pub mod context;
@@ -41,6 +42,7 @@ pub mod socket;
 pub mod sources;
 pub mod stalled;
 pub mod supervisor;
+pub mod syn_filter;
 pub mod timers;
 pub mod upgrade;
 pub mod worker;

@@ -79,6 +79,21 @@ pub struct Timeouts {
     pub resolve: u64,
 }
 
+/// What to do when there is more to do than can be done; times in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overload {
+    /// Delay of handshakes that is none yet.
+    pub target: u64,
+    /// For how long the delay stands above it in overload.
+    pub interval: u64,
+    /// For how long clients wait.
+    pub patience: u64,
+    /// For how long an address is remembered after it used a connection.
+    pub standing: u64,
+    /// Have listening sockets choose whom they answer.
+    pub refuse_syn: bool,
+}
+
 /// Everything that workers need to know, and that a reload replaces.
 pub struct Settings {
     /// What the TLS core may do.
@@ -97,6 +112,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Limits.
     pub limits: schema::Limits,
+    /// What to do in overload.
+    pub overload: Overload,
     /// Log.
     pub log: schema::Log,
     /// Where to listen.
@@ -193,6 +210,7 @@ impl Settings {
             proxy: config.proxy_protocol.clone(),
             timeouts: timeouts(&written)?,
             limits: limits(&written)?,
+            overload: overload(&written)?,
             log: config.log.clone(),
             listener: listener::Options {
                 backlog: config.backlog.max(1),
@@ -320,6 +338,25 @@ fn timeouts(written: &Written) -> Result<Timeouts, Error> {
         drain: ms(t.drain),
         resolve: ms(t.resolve),
     })
+}
+
+fn overload(written: &Written) -> Result<Overload, Error> {
+    let values = &written.config.overload;
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let overload = Overload {
+        target: ms(values.target.0),
+        interval: ms(values.interval.0),
+        patience: ms(values.patience.0),
+        standing: ms(values.standing.0),
+        refuse_syn: values.refuse_syn,
+    };
+    if overload.patience <= overload.target.saturating_add(overload.interval) {
+        return Err(written.missing(
+            "overload.patience is not above overload.target and overload.interval together: clients would be dropped before it is \
+             known that there is an overload",
+        ));
+    }
+    Ok(overload)
 }
 
 fn limits(written: &Written) -> Result<schema::Limits, Error> {

@@ -66,6 +66,8 @@ table! {
         timeouts: Timeouts = Timeouts::default(),
         /// Limits.
         limits: Limits = Limits::default(),
+        /// More to do than can be done.
+        overload: Overload = Overload::default(),
         /// Log.
         log: Log = Log::default(),
         /// Metrics.
@@ -290,6 +292,22 @@ table! {
         ipv6_prefix: u8 = 64,
         /// Bytes for data under way.
         buffer_memory: Size = Size(256 << 20),
+    }
+}
+
+table! {
+    /// `[overload]`
+    Overload {
+        /// Delay of handshakes that is none yet.
+        target: Time = Time(Duration::from_millis(10)),
+        /// For how long the delay stands above it in overload.
+        interval: Time = Time(Duration::from_millis(100)),
+        /// For how long clients wait.
+        patience: Time = seconds(2),
+        /// For how long an address is remembered after it used a connection.
+        standing: Time = seconds(86_400),
+        /// Have listening sockets choose whom they answer.
+        refuse_syn: bool = true,
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One client's connection, from accept to its end.
 
+use super::admission::Address;
 use super::context::{Active, Context, Fate};
 use super::count::Counted;
 use super::memory::Purpose;
@@ -22,6 +23,10 @@ use std::rc::Rc;
 use ttls::alert::Alert;
 use ttls::suite::{Version, group_name};
 use ttls_crypto::job::{Failed, Output};
+
+/// Milliseconds of waiting after which it pays to ask whether the client is still there before its handshake is computed: a
+/// client that is slow to lose patience has not left before, and asking costs a system call.
+const LONG: u64 = 10;
 
 /// Which of a connection's sockets an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +60,10 @@ pub struct Connection {
     destination: Option<SocketAddr>,
     /// Its place in the count of sources; with a PROXY header, once that is read.
     entry: Option<Entry>,
+    /// How admission knows its source.
+    address: Address,
+    /// Its source has not been noted as one that used a connection.
+    unproven: bool,
     active: Rc<Active>,
     /// When it was accepted; [`Context::clock`].
     accepted: u64,
@@ -85,6 +94,7 @@ impl Connection {
         fd: OwnedFd,
         peer: SocketAddr,
         entry: Option<Entry>,
+        address: Address,
         counted: Counted,
         active: &Rc<Active>,
         cx: &Context,
@@ -95,6 +105,8 @@ impl Connection {
             peer,
             destination: None,
             entry,
+            address,
+            unproven: true,
             active: Rc::clone(active),
             accepted: cx.clock,
             armed: u64::MAX,
@@ -197,7 +209,12 @@ impl Connection {
                             return Fate::End(outcome);
                         }
                     }
-                    relay.turn(cx, &mut self.client)
+                    let fate = relay.turn(cx, &mut self.client);
+                    if self.unproven && relay.bytes_in > 0 && relay.bytes_out > 0 {
+                        self.unproven = false;
+                        cx.admission.used(self.address, cx.clock);
+                    }
+                    fate
                 }
                 None => Fate::Wait,
             },
@@ -212,6 +229,26 @@ impl Connection {
         fate
     }
 
+    /// Enters the line of handshakes that are due for public-key work.
+    pub fn enter_line(&self, cx: &mut Context, key: Key) {
+        if let Stage::Handshake(negotiation) = &self.stage {
+            let clock = cx.clock;
+            cx.admission.enter(key.id, self.address, negotiation.resumes(), self.accepted, clock);
+        }
+    }
+
+    /// Its turn has come, for which it has waited since `since`. Nothing is computed for a client that has gone meanwhile.
+    pub fn called(&mut self, cx: &mut Context, key: Key, since: u64) -> Fate {
+        let Stage::Handshake(negotiation) = &mut self.stage else { return Fate::Wait };
+        if cx.clock.saturating_sub(since) >= LONG && self.client.is_gone() {
+            cx.counters.gone.add(1);
+            return Fate::End(Outcome::ClosedInHandshake);
+        }
+        negotiation.call();
+        cx.admission.called(self.address, cx.clock);
+        self.turn(cx, key)
+    }
+
     /// Drops what the client still sends.
     fn linger(&mut self) -> Fate {
         match self.client.discard() {
@@ -221,8 +258,9 @@ impl Connection {
         }
     }
 
-    /// Goes on with the result of a public-key job.
-    pub fn resume(&mut self, cx: &mut Context, key: Key, done: &Result<Output, Failed>) -> Fate {
+    /// Goes on with the result of a public-key job, which took `cost` microseconds.
+    pub fn resume(&mut self, cx: &mut Context, key: Key, cost: u32, done: &Result<Output, Failed>) -> Fate {
+        cx.admission.computed(self.address, cost, cx.clock);
         let Stage::Handshake(negotiation) = &mut self.stage else { return Fate::Wait };
         let turn = negotiation.resume(cx, key, &mut self.client, &self.active, done);
         self.after(cx, key, turn)
@@ -257,6 +295,10 @@ impl Connection {
             self.entry = cx.shared.sources.enter(source.ip());
             let Some(entry) = &self.entry else { return Fate::End(Outcome::PrefixFull) };
             negotiation.set_source(entry.place().hash());
+            self.address = cx.admission.address(source.ip());
+            if !cx.admission.taken_in(self.address, cx.clock) {
+                return Fate::End(Outcome::Heavy);
+            }
         }
         let turn = negotiation.turn(cx, key, &mut self.client, &self.active);
         self.after(cx, key, turn)
@@ -436,6 +478,8 @@ impl Connection {
         match outcome {
             Outcome::Evicted => counters.evicted.add(1),
             Outcome::PrefixFull => counters.refused_prefix.add(1),
+            Outcome::Heavy => counters.refused_heavy.add(1),
+            Outcome::Overdue => counters.overdue.add(1),
             Outcome::Stalled => counters.refused_memory.add(1),
             Outcome::IdleTimeout => counters.idle_timeouts.add(1),
             Outcome::Drained => counters.cut.add(1),

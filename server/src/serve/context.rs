@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a worker's connections share.
 
+use super::admission::Admission;
 use super::count::Count;
 use super::jobs::Jobs;
 use super::log::Log;
@@ -24,7 +25,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use ttls::Environment;
-use ttls::admission::{Admission, Buckets, Request};
+use ttls::admission::{self, Buckets, Request};
 use ttls::config::{ClientVerifier, KeyLog};
 
 /// The settings as one worker uses them.
@@ -51,16 +52,19 @@ impl Active {
     }
 }
 
-/// Admits a connection's handshake if its source prefix has not made too many.
+/// Admits a connection's handshake if its source prefix has not made too many, and notes whether it resumes a session.
 struct Gate<'a> {
-    buckets: &'a mut Buckets<BUCKETS>,
+    buckets: Option<&'a mut Buckets<BUCKETS>>,
     source: u64,
     clock: u64,
+    resumes: &'a mut bool,
 }
 
-impl Admission for Gate<'_> {
+impl admission::Admission for Gate<'_> {
     fn admit(&mut self, request: &Request<'_>) -> bool {
-        request.resumed || self.buckets.take(self.source, self.clock)
+        *self.resumes = request.resumed;
+        let Some(buckets) = &mut self.buckets else { return true };
+        request.resumed || buckets.take(self.source, self.clock)
     }
 }
 
@@ -103,6 +107,8 @@ pub struct Context {
     pub clock: u64,
     /// Public-key work.
     pub jobs: Jobs,
+    /// Which handshakes it is done for, and when.
+    pub admission: Admission,
     /// Connections in their handshake.
     pub half_open: Count,
     /// Handshakes with something to do.
@@ -116,17 +122,19 @@ pub struct Context {
 }
 
 impl Context {
-    /// Calls `body` with the environment for the TLS core, for a connection whose source prefix hashes to `source`.
+    /// Calls `body` with the environment for the TLS core, for a connection whose source prefix hashes to `source`. Sets `resumes` where a
+    /// ClientHello is judged.
     pub fn with_environment<R>(
         &mut self,
         active: &Active,
         source: u64,
         verifier: Option<&mut Verifier>,
+        resumes: &mut bool,
         body: impl FnOnce(&mut Environment<'_>) -> R,
     ) -> R {
         let tickets = active.settings.tickets.as_ref().map(|_| self.shared.tickets.read());
         let mut handshakes = active.handshakes.borrow_mut();
-        let mut gate = handshakes.as_deref_mut().map(|buckets| Gate { buckets, source, clock: self.clock });
+        let mut gate = Gate { buckets: handshakes.as_deref_mut(), source, clock: self.clock, resumes };
         let mut environment = Environment {
             policy: &active.settings.policy,
             credentials: &active.settings.store,
@@ -134,7 +142,7 @@ impl Context {
             tickets: tickets.as_ref().and_then(|keys| keys.as_deref()),
             random: &mut self.random,
             now: self.now,
-            admission: gate.as_mut().map(|gate| gate as &mut dyn Admission),
+            admission: Some(&mut gate),
             keylog: self.keylog.as_mut().map(|keylog| keylog as &mut dyn KeyLog),
         };
         body(&mut environment)
@@ -146,6 +154,8 @@ impl Context {
 pub enum Fate {
     /// Waits for an event.
     Wait,
+    /// Is due for public-key work, and waits for its turn.
+    Due,
     /// Waits for its public-key job.
     Job,
     /// Goes on in the next sweep, after the others.
@@ -167,7 +177,11 @@ mod tests {
         let mut buckets = Box::new(Buckets::new(1, 2, 0));
         let mut admit = |source, resumed| {
             let request = Request { server_name: None, resumed, fingerprint: None };
-            Gate { buckets: &mut buckets, source, clock: 0 }.admit(&request)
+            let mut resumes = !resumed;
+            let mut gate = Gate { buckets: Some(&mut buckets), source, clock: 0, resumes: &mut resumes };
+            let admitted = admission::Admission::admit(&mut gate, &request);
+            assert_eq!(resumes, resumed);
+            admitted
         };
         assert!(admit(1, false) && admit(1, false));
         assert!(!admit(1, false));

@@ -22,6 +22,11 @@ sockopt_impl!(
     AttachFilter, SetOnly, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, libc::sock_fprog
 );
 
+sockopt_impl!(
+    /// No program any more.
+    DetachFilter, SetOnly, libc::SOL_SOCKET, libc::SO_DETACH_FILTER, libc::c_int
+);
+
 /// What listening sockets, and the connections they accept, have set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -128,6 +133,25 @@ pub fn keep_alive(fd: &OwnedFd, idle: Duration) -> Result<(), Errno> {
         sockopt::set_tcp_keepintvl(fd, idle.min(Duration::from_secs(75)))?;
     }
     Ok(())
+}
+
+/// Has a program decide which segments come in, or none.
+///
+/// # Errors
+/// The program is longer than the kernel takes (`net.core.optmem_max`).
+pub fn set_filter(fd: &OwnedFd, program: Option<&[libc::sock_filter]>) -> Result<(), Errno> {
+    let Some(program) = program else {
+        return match setsockopt(fd, DetachFilter, &0).map_err(errno) {
+            // There was none.
+            Err(Errno::NOENT) => Ok(()),
+            result => result,
+        };
+    };
+    // The kernel reads the program only; its structure has no pointer to what is not written to.
+    let mut copy = program.to_vec();
+    let len = u16::try_from(copy.len()).map_err(|_| Errno::INVAL)?;
+    let program = libc::sock_fprog { len, filter: copy.as_mut_ptr() };
+    setsockopt(fd, AttachFilter, &program).map_err(errno)
 }
 
 /// Makes a listening socket deaf to new clients, while those half-way through TCP's handshake still come in:

@@ -13,7 +13,7 @@ use crate::client_auth::Verifier;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use ttls::alert::Alert;
-use ttls::{Established, Handshake, Inbound, Outbound, Step, Window};
+use ttls::{Established, Handshake, Inbound, Job, Outbound, Step, Window};
 use ttls_crypto::job::{Failed, Output};
 
 /// Receive storage that most handshakes fit.
@@ -33,6 +33,12 @@ pub struct Negotiation {
     touched: bool,
     /// A hash of the source prefix.
     source: u64,
+    /// The first public-key work, until its turn comes.
+    due: Option<Job>,
+    /// Its turn has come.
+    called: bool,
+    /// It brought a ticket that opened.
+    resumes: bool,
     /// A PROXY header comes first.
     expects_header: bool,
     /// It has just come.
@@ -63,6 +69,9 @@ impl Default for Negotiation {
             out_sent: 0,
             touched: false,
             source: 0,
+            due: None,
+            called: false,
+            resumes: false,
             expects_header: false,
             header_read: false,
             is_check: false,
@@ -115,6 +124,8 @@ impl Negotiation {
         self.addresses = None;
         self.verifier = None;
         self.failed = None;
+        self.due = None;
+        (self.called, self.resumes) = (false, false);
         (self.touched, self.complete, self.header_read, self.is_check) = (false, false, false, false);
         (self.large, self.out) = (None, None);
         let used = std::mem::take(&mut self.used);
@@ -129,6 +140,16 @@ impl Negotiation {
     /// Whether it holds storage from the reserve.
     pub const fn holds_storage(&self) -> bool {
         self.large.is_some() || self.out.is_some()
+    }
+
+    /// Whether it brought a ticket that opened.
+    pub const fn resumes(&self) -> bool {
+        self.resumes
+    }
+
+    /// Its turn for public-key work has come: to be followed by [`Self::turn`].
+    pub const fn call(&mut self) {
+        self.called = true;
     }
 
     /// Whether anything was received.
@@ -146,11 +167,18 @@ impl Negotiation {
                 None => {}
                 Some(fate) => return Turn::Fate(fate),
             }
+            if self.due.is_some() && !self.called {
+                return Turn::Fate(Fate::Due);
+            }
             if self.out.is_none() {
                 self.out = cx.memory.take(Size::Record, Purpose::Handshake);
                 if self.out.is_none() {
                     return Turn::Fate(Fate::Starved(Purpose::Handshake));
                 }
+            }
+            if let Some(job) = self.due.take() {
+                cx.jobs.push(key, active, job);
+                return Turn::Fate(Fate::Job);
             }
             // Behind a PROXY header, the first bytes of TLS may be here already.
             let here = std::mem::take(&mut self.header_read) && self.window.unopened() > 0;
@@ -239,11 +267,11 @@ impl Negotiation {
     }
 
     fn advance(&mut self, cx: &mut Context, active: &Active, done: Option<&Result<Output, Failed>>) -> Step {
-        let Self { handshake, small, large, window, out, out_len, source, verifier, .. } = self;
+        let Self { handshake, small, large, window, out, out_len, source, verifier, resumes, .. } = self;
         let mut inbound = Inbound::new(storage(small, large), window);
         let out = out.as_mut().map_or(&mut [][..], Storage::bytes_mut);
         let mut out = Outbound::new(out, out_len);
-        cx.with_environment(active, *source, verifier.as_deref_mut(), |environment| match done {
+        cx.with_environment(active, *source, verifier.as_deref_mut(), resumes, |environment| match done {
             None => handshake.receive(environment, &mut inbound, &mut out),
             Some(done) => handshake.resume(environment, done, &mut inbound, &mut out),
         })
@@ -260,6 +288,12 @@ impl Negotiation {
     ) -> Option<Turn> {
         match step {
             Step::Receive => None,
+            // Before its first work nothing is written: while it waits it needs no storage for that.
+            Step::Work(job) if !self.called && self.out_len == 0 => {
+                self.due = Some(job);
+                self.out = None;
+                Some(Turn::Fate(Fate::Due))
+            }
             Step::Work(job) => {
                 cx.jobs.push(key, active, job);
                 Some(Turn::Fate(Fate::Job))

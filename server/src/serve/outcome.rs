@@ -30,6 +30,10 @@ pub enum Outcome {
     PrefixFull,
     /// A newer half-open connection needed the room.
     Evicted,
+    /// In overload, its source has cost more than others lately.
+    Heavy,
+    /// In overload, its handshake's turn did not come while a client would wait.
+    Overdue,
     /// No backend address accepted the connection.
     BackendRefused(Errno),
     /// The backend's name has not resolved yet.
@@ -133,6 +137,8 @@ impl fmt::Display for Outcome {
             Self::CloseTimeout => f.write_str("close timeout"),
             Self::PrefixFull => f.write_str("limits.per_prefix"),
             Self::Evicted => f.write_str("too many half-open connections"),
+            Self::Heavy => f.write_str("refused in overload: this source has cost most"),
+            Self::Overdue => f.write_str("dropped in overload: it waited longer than overload.patience"),
             Self::BackendRefused(error) => write!(f, "backend refused: {error}"),
             Self::BackendUnknown => f.write_str("backend unknown: its name does not resolve"),
             Self::BackendTimeout => f.write_str("backend connect timeout"),

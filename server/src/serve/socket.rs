@@ -126,6 +126,14 @@ impl Socket {
         Ok(())
     }
 
+    /// Whether the peer is known to have gone: it has ended or reset the connection, and nothing of what it sent is unread.
+    pub fn is_gone(&self) -> bool {
+        match rustix::net::recv(&self.fd, &mut [0; 1][..], RecvFlags::PEEK) {
+            Ok((count, _)) => count == 0,
+            Err(error) => !matches!(error, Errno::AGAIN | Errno::INTR),
+        }
+    }
+
     /// Receives into `buffer`, which is not empty.
     pub fn receive(&mut self, buffer: &mut [u8]) -> Moved {
         if !self.readable {

@@ -4,6 +4,7 @@
 //! One sweep: wait; take note of all events; serve established connections; advance up to a batch of
 //! handshakes, computing their public-key work together; write what that made; log; again.
 
+use super::admission::Admission;
 use super::clock::{monotonic, unix_time};
 use super::connection::{Connection, Side, of_token};
 use super::context::{Active, Context, Fate, Shared};
@@ -36,12 +37,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, Sender};
+use ttls::admission::Level;
 use ttls_crypto::cpu::Cpu;
 
 /// Events taken from the kernel at a time.
 const EVENTS: usize = 512;
-/// Connections accepted from one socket at a time.
-const ACCEPTS: usize = 64;
+/// Handshakes computed in one sweep while established connections have something to do, or in overload: what established connections,
+/// and who comes next, may have to wait for. Lanes lose nothing by it.
+const SMALL_BATCH: usize = 16;
+/// Connections accepted from one socket for each handshake that a sweep computes. More than one, so that who waits does so in the line
+/// of handshakes, which knows whom to serve, and not in the kernel's queue.
+const ACCEPTS: usize = 4;
+/// The length of the accept queue in overload: the kernel's queue is served in order, and blind to patience.
+const SHORT_BACKLOG: i32 = 128;
+/// Instructions of the longest program for listening sockets.
+const LONGEST_FILTER: usize = 4096;
 /// Boxes of each kind that stay ready.
 const READY: usize = 256;
 /// Milliseconds for which a retired listening socket waits for clients half-way through TCP's handshake.
@@ -123,6 +133,12 @@ pub struct Worker {
     oldest: VecDeque<Key>,
     half_open_limit: usize,
     workers: usize,
+    /// Established connections had something to do in this sweep.
+    served: bool,
+    /// There is more to do than can be done.
+    overloaded: bool,
+    /// Instructions that the kernel takes from this process for a listening socket.
+    filter_room: usize,
     /// When the drain ends.
     drain_until: Option<u64>,
     accept_again: Option<u64>,
@@ -133,6 +149,13 @@ struct Listener {
     fd: Option<OwnedFd>,
     /// When it closes.
     retires: Option<u64>,
+}
+
+impl Listener {
+    /// Its socket, unless it is to close.
+    const fn listens(&self) -> Option<&OwnedFd> {
+        if self.retires.is_none() { self.fd.as_ref() } else { None }
+    }
 }
 
 /// An eventfd for [`Parts::wake`].
@@ -182,6 +205,7 @@ impl Worker {
                 now,
                 clock,
                 jobs: Jobs::new(cpu),
+                admission: Admission::new(limit, &settings.overload, clock),
                 half_open: Count::default(),
                 // Whole from the start: queues that grew in a flood would stay at the end of the heap, and pin all of it.
                 pending: VecDeque::with_capacity(limit),
@@ -197,6 +221,9 @@ impl Worker {
             oldest: VecDeque::with_capacity(2 * half_open_limit + 1),
             half_open_limit,
             workers,
+            served: false,
+            overloaded: false,
+            filter_room: LONGEST_FILTER,
             drain_until: None,
             accept_again: None,
         };
@@ -244,6 +271,7 @@ impl Worker {
             Err(error) => return Err(error),
         }
         (self.cx.now, self.cx.clock) = time();
+        self.served = !self.cx.again.is_empty();
         for event in &*events {
             let (data, flags) = (event.data, event.flags);
             self.event(data.u64(), flags);
@@ -263,7 +291,7 @@ impl Worker {
     /// Milliseconds to sleep at most; `None` for as long as nothing happens.
     pub fn timeout(&self) -> Option<u64> {
         let cx = &self.cx;
-        if !cx.pending.is_empty() || !cx.again.is_empty() {
+        if !cx.pending.is_empty() || !cx.again.is_empty() || cx.admission.waiting() > 0 {
             return Some(0);
         }
         let own = [self.drain_until, self.accept_again];
@@ -287,6 +315,7 @@ impl Worker {
             return self.end(key, outcome);
         }
         if !connection.is_half_open() {
+            self.served = true;
             self.turn(key);
         } else if !connection.queued {
             debug_assert_eq!(side, Side::Client);
@@ -334,27 +363,47 @@ impl Worker {
 
     /// Advances up to a batch of handshakes, with all the public-key work that they ask for.
     fn handshakes(&mut self) {
-        for _ in 0..BATCH {
+        let most = self.portion();
+        // All of them: accept() has bounded how many there are.
+        for _ in 0..self.cx.pending.len() {
             let Some(key) = self.cx.pending.pop_front() else { break };
             self.unqueue_and_turn(key);
+        }
+        while let Some(due) = self.cx.admission.overdue(self.cx.clock) {
+            if let Some(key) = self.connections.key(due.id) {
+                self.end(key, Outcome::Overdue);
+            }
+        }
+        while self.cx.jobs.waiting() < most {
+            let Some(due) = self.cx.admission.call_next() else { break };
+            let Some(key) = self.connections.key(due.id) else { continue };
+            let Some(connection) = self.connections.get(key) else { continue };
+            let fate = connection.called(&mut self.cx, key, due.since);
+            self.apply(key, fate);
         }
         while self.cx.jobs.waiting() > 0 {
             self.cx.counters.jobs.add(self.cx.jobs.waiting() as u64);
             self.cx.counters.batches.add(1);
             let computed = self.cx.jobs.run();
-            for (key, result) in computed.results() {
+            for (key, cost, result) in computed.results() {
                 let Some(connection) = self.connections.get(key) else { continue };
-                let fate = connection.resume(&mut self.cx, key, result);
+                let fate = connection.resume(&mut self.cx, key, cost, result);
                 self.apply(key, fate);
             }
             self.cx.jobs.recycle(computed);
         }
     }
 
+    /// Handshakes to compute before established connections are looked at again.
+    const fn portion(&self) -> usize {
+        if self.served || self.overloaded { SMALL_BATCH } else { BATCH }
+    }
+
     fn apply(&mut self, key: Key, fate: Fate) {
         let Some(connection) = self.connections.get(key) else { return };
         match fate {
             Fate::Job => {}
+            Fate::Due => connection.enter_line(&mut self.cx, key),
             Fate::End(outcome) => self.end(key, outcome),
             Fate::Serve => {
                 // The deadline of the handshake is over.
@@ -410,11 +459,12 @@ impl Worker {
             return self.apply(key, fate);
         }
         self.timers.disarm(key.id);
+        self.cx.admission.leave(key.id);
         self.connections.remove(key.id);
     }
 
     fn accept(&mut self, number: usize) {
-        for _ in 0..ACCEPTS {
+        for _ in 0..ACCEPTS * self.portion() {
             let Some(fd) = self.listeners.get(number).and_then(|listener| listener.fd.as_ref()) else {
                 return;
             };
@@ -426,7 +476,7 @@ impl Worker {
                     let peer = peer.and_then(|peer| peer.try_into().ok());
                     self.admit(fd, peer.unwrap_or(super::proxy_protocol::UNKNOWN));
                 }
-                Err(Errno::AGAIN) => return,
+                Err(Errno::AGAIN) => return self.cx.admission.drained(),
                 // The client went away in the queue (accept(2)).
                 Err(
                     Errno::CONNABORTED | Errno::INTR | Errno::PROTO | Errno::HOSTUNREACH | Errno::NETUNREACH,
@@ -500,10 +550,15 @@ impl Worker {
                 Some(entry)
             }
         };
+        let address = self.cx.admission.address(peer.ip());
+        if entry.is_some() && !self.cx.admission.taken_in(address, self.cx.clock) {
+            self.cx.counters.refused_heavy.add(1);
+            return;
+        }
         if self.cx.half_open.get() >= self.half_open_limit {
             self.evict();
         }
-        let connection = Connection::new(fd, peer, entry, counted, &self.active, &self.cx);
+        let connection = Connection::new(fd, peer, entry, address, counted, &self.active, &self.cx);
         let Ok(key) = self.connections.insert(connection) else { return };
         self.remember(key);
         if let Some(connection) = self.connections.get(key) {
@@ -582,8 +637,63 @@ impl Worker {
         cx.counters.connections.set(self.connections.len() as u64);
         cx.counters.half_open.set(cx.half_open.get() as u64);
         cx.counters.buffers.set(cx.memory.in_use() as u64);
+        cx.counters.due.set(cx.admission.waiting() as u64);
+        self.judge();
+        let cx = &mut self.cx;
         cx.counters.lines_limited.set(cx.log.limited());
         cx.log.flush(cx.now);
+    }
+
+    /// Whether there is more to do than can be done, and what follows from it.
+    fn judge(&mut self) {
+        let verdict = self.cx.admission.judge(self.cx.clock);
+        if let Some(level) = verdict.level {
+            self.cx.counters.level.set(level as u64);
+            let overloaded = level == Level::Overloaded;
+            if std::mem::replace(&mut self.overloaded, overloaded) != overloaded {
+                self.log_level();
+                let backlog = i32::from(self.active.settings.listener.backlog);
+                let length = if overloaded { backlog.min(SHORT_BACKLOG) } else { backlog };
+                for fd in self.listeners.iter().filter_map(Listener::listens) {
+                    let _ = rustix::net::listen(fd, length);
+                }
+            }
+        }
+        if verdict.filter && self.active.settings.overload.refuse_syn {
+            self.choose_whom_to_answer();
+        }
+    }
+
+    fn log_level(&mut self) {
+        let cx = &mut self.cx;
+        let name = if self.overloaded { "overloaded" } else { "calm" };
+        cx.log
+            .line(cx.now, "warn", "load")
+            .text("level", name)
+            .number("waiting", cx.admission.waiting() as u64)
+            .number("half_open", cx.half_open.get() as u64)
+            .end();
+    }
+
+    /// Has the listening sockets answer whom admission wants in now.
+    fn choose_whom_to_answer(&mut self) {
+        self.cx.counters.answered.set(self.cx.admission.share());
+        loop {
+            let program = self.cx.admission.filter(self.filter_room, self.cx.clock);
+            let sockets = self.listeners.iter().filter_map(Listener::listens);
+            let results = sockets.map(|fd| listener::set_filter(fd, program.as_deref()));
+            match results.collect::<Result<(), Errno>>() {
+                // net.core.optmem_max bounds the program.
+                Err(Errno::NOMEM | Errno::NOBUFS) if self.filter_room > 64 => self.filter_room /= 2,
+                Ok(()) => return,
+                Err(error) => {
+                    if let Some(mut line) = self.cx.log.rated_line(self.cx.now, "error", "syn_filter") {
+                        line.display("error", error).end();
+                    }
+                    return;
+                }
+            }
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -604,6 +714,7 @@ impl Worker {
                             let _ = listener::apply(fd, &settings.listener);
                         }
                     }
+                    self.cx.admission.set_limits(&settings.overload);
                     self.active = Active::new(settings, self.workers, self.cx.clock);
                     for (address, fd) in add {
                         if let Err(error) = self.listen(address, fd) {

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Who comes next: a worker's tables of sources, its line of handshakes, and what it refuses in overload.
+//!
+//! The policy is [`ttls::admission`]'s. Here are the tables' memory, the keyed hashes and the clock.
+
+use super::random::kernel;
+use super::syn_filter::Keys;
+use crate::settings::Overload;
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use ttls::admission::{
+    Cell, Class, Delay, Demand, Due, Heaviest, Interval, Level, Line, Link, ROWS, Rank, Set, Share, Shed,
+    Source, Standing,
+};
+
+/// Microseconds charged for taking a connection in with its hello. One that gets no further costs about that; measured on
+/// Zen 3, and only its proportion to the rest matters.
+const INTAKE: u32 = 8;
+/// Microseconds charged for a handshake besides its public-key work.
+const HANDSHAKE: u32 = 25;
+/// What one user may cost lately without waiting behind others, in microseconds: a browser's connections to a page.
+const LIGHT: u32 = 16 * (INTAKE + HANDSHAKE + 20);
+
+/// Cells of a row of the demand: 512 KiB for all.
+const CELLS: usize = 1 << 14;
+/// Sets of addresses in good standing: 512 KiB for 65,536 addresses.
+const SETS: usize = 1 << 13;
+/// Sources that can be refused at once.
+const HEAVIEST: usize = 256;
+
+/// Milliseconds between two judgements of the share of strangers.
+const INTERVAL: u64 = 100;
+/// A prefix of several addresses may cost as much as so many users.
+const PREFIX_USERS: u32 = 16;
+
+/// A source as the tables know it.
+#[derive(Clone, Copy, Debug)]
+pub struct Address {
+    hash: u64,
+    /// Of the prefix around it: an IPv4 /24, an IPv6 /48.
+    prefix: u64,
+    key: u32,
+}
+
+/// What the policy keeps of a worker's connections.
+pub struct Admission {
+    hasher: RandomState,
+    keys: Keys,
+    demand: Demand<Box<[Cell]>>,
+    standing: Standing<Box<[Set]>>,
+    heaviest: Heaviest<Box<[Source]>>,
+    line: Line<Box<[Link]>>,
+    delay: Delay,
+    shed: Shed,
+    interval: Interval,
+    interval_ends: u64,
+    /// When programs were last renewed without another reason.
+    renewed: u64,
+    patience: u64,
+}
+
+/// What a judgement asks the worker to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The level, if it has changed.
+    pub level: Option<Level>,
+    /// Listening sockets are to answer others than before: see [`Admission::filter`].
+    pub filter: bool,
+}
+
+impl Admission {
+    /// Tables for at most `connections`, at `clock` (milliseconds).
+    pub fn new(connections: usize, overload: &Overload, clock: u64) -> Self {
+        let mut random = [0; 8];
+        kernel(&mut random);
+        let [a, b, c, d, e, f, g, h] = random;
+        Self {
+            hasher: RandomState::new(),
+            keys: Keys::new([u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])]),
+            demand: Demand::new(vec![Cell::EMPTY; ROWS * CELLS].into()),
+            standing: Standing::new(vec![Set::EMPTY; SETS].into(), overload.standing),
+            heaviest: Heaviest::new(vec![Source::default(); HEAVIEST].into()),
+            line: Line::new(vec![Link::OUTSIDE; connections].into()),
+            delay: Delay::new(overload.target, overload.interval),
+            shed: Shed::default(),
+            interval: Interval::default(),
+            interval_ends: clock + INTERVAL,
+            renewed: clock,
+            patience: overload.patience,
+        }
+    }
+
+    /// Follows new settings; how long good standing lasts stays as it is.
+    pub const fn set_limits(&mut self, overload: &Overload) {
+        self.delay = Delay::new(overload.target, overload.interval);
+        self.patience = overload.patience;
+    }
+
+    /// How the tables know a source.
+    pub fn address(&self, source: IpAddr) -> Address {
+        let (own, around) = match source.to_canonical() {
+            IpAddr::V4(v4) => (u128::from(v4.to_bits()), u128::from(v4.to_bits() >> 8)),
+            IpAddr::V6(v6) => (v6.to_bits() >> 64, v6.to_bits() >> 80),
+        };
+        let family = source.to_canonical().is_ipv6();
+        Address {
+            hash: self.hasher.hash_one((family, false, own)),
+            prefix: self.hasher.hash_one((family, true, around)),
+            key: self.keys.of(source),
+        }
+    }
+
+    /// A connection from a source has been taken in. `false` if it is to end at once: the source has cost so much
+    /// lately that nothing speaks for it, and there is more to do than can be done.
+    pub fn taken_in(&mut self, address: Address, clock: u64) -> bool {
+        self.interval.taken = self.interval.taken.saturating_add(1);
+        let demand = self.charge(address, INTAKE, clock);
+        self.level() < Level::Overloaded
+            || !Rank::new(Class::New, demand, LIGHT).is_heavy()
+            || self.standing.is_good(address.hash, address.key, clock)
+    }
+
+    /// All connections that had come have been taken in.
+    pub const fn drained(&mut self) {
+        self.interval.drained = true;
+    }
+
+    /// A connection's handshake is due for public-key work, and enters the line. It `resumes` where it brought a ticket that opened.
+    pub fn enter(&mut self, id: u32, address: Address, resumes: bool, since: u64, clock: u64) {
+        let class = if resumes {
+            Class::Ticket
+        } else if self.standing.is_good(address.hash, address.key, clock) {
+            Class::Standing
+        } else {
+            Class::New
+        };
+        self.line.enter(id, Rank::new(class, self.demand_of(address, clock), LIGHT), since);
+    }
+
+    /// The connection waits no more.
+    pub fn leave(&mut self, id: u32) {
+        self.line.leave(id);
+    }
+
+    /// Whose turn it is.
+    pub fn call_next(&mut self) -> Option<Due> {
+        self.line.next(self.level() == Level::Overloaded)
+    }
+
+    /// One who has waited for longer than clients do.
+    pub fn overdue(&mut self, clock: u64) -> Option<Due> {
+        self.line.overdue(clock.saturating_sub(self.patience))
+    }
+
+    /// The turn of a source's handshake has come.
+    pub fn called(&mut self, address: Address, clock: u64) {
+        self.interval.computed = self.interval.computed.saturating_add(1);
+        self.charge(address, HANDSHAKE, clock);
+    }
+
+    /// Public-key work of a source's handshake took `cost` microseconds.
+    pub fn computed(&mut self, address: Address, cost: u32, clock: u64) {
+        self.charge(address, cost, clock);
+    }
+
+    /// A source has completed a handshake and used the connection.
+    pub fn used(&mut self, address: Address, clock: u64) {
+        self.standing.used(address.hash, address.key, clock);
+    }
+
+    /// Handshakes that wait.
+    pub const fn waiting(&self) -> usize {
+        self.line.len()
+    }
+
+    /// How busy the worker is.
+    pub const fn level(&self) -> Level {
+        self.delay.level()
+    }
+
+    /// What a source and the prefix around it have cost lately, as far as it weighs.
+    pub fn demand_of(&self, address: Address, clock: u64) -> u32 {
+        let around = self.demand.of(address.prefix, clock) / PREFIX_USERS;
+        self.demand.of(address.hash, clock).max(around)
+    }
+
+    /// Judges the delay after a sweep, and once an interval how many strangers may come.
+    pub fn judge(&mut self, clock: u64) -> Verdict {
+        let before = self.level();
+        let waited = self.line.oldest().map_or(0, |since| clock.saturating_sub(since));
+        let level = self.delay.observe(waited, clock);
+        let mut filter = false;
+        if clock >= self.interval_ends {
+            self.interval_ends = clock + INTERVAL;
+            self.interval.behind = level != Level::Calm;
+            let had = self.heaviest.iter().count();
+            let demand = &self.demand;
+            self.heaviest.refresh(Rank::heavy(LIGHT), |hash| demand.of(hash, clock));
+            let heavy = self.heaviest.iter().count();
+            let share = self.shed.observe(&std::mem::take(&mut self.interval));
+            // Who is good or heavy changes all the time; the programs need not follow each change at once.
+            filter = share.is_some() || heavy != had || level == Level::Overloaded && self.renew(clock);
+        }
+        let changed = level != before;
+        // Bans end with the overload.
+        filter |= changed && before == Level::Overloaded;
+        Verdict { level: changed.then_some(level), filter }
+    }
+
+    /// Whether a second has passed since programs were renewed last.
+    const fn renew(&mut self, clock: u64) -> bool {
+        let due = clock >= self.renewed + 1000;
+        if due {
+            self.renewed = clock;
+        }
+        due
+    }
+
+    /// Whom listening sockets answer now, as a program of at most `len` instructions; `None` for everybody.
+    pub fn filter(&self, len: usize, clock: u64) -> Option<Vec<libc::sock_filter>> {
+        let share = self.shed.share();
+        let heavy = self.heaviest.iter().map(|source| source.key);
+        if share == Share::ALL && self.level() != Level::Overloaded {
+            return None;
+        }
+        let good = self.standing.iter(clock);
+        Some(super::syn_filter::program(self.keys, good, heavy, share.threshold(), len))
+    }
+
+    /// The share of strangers that listening sockets answer, in thousandths.
+    pub fn share(&self) -> u64 {
+        u64::from(self.shed.share().threshold()) * 1000 / u64::from(u32::MAX)
+    }
+
+    fn charge(&mut self, address: Address, cost: u32, clock: u64) -> u32 {
+        let around = self.demand.charge(address.prefix, cost, clock) / PREFIX_USERS;
+        let demand = self.demand.charge(address.hash, cost, clock);
+        if demand >= Rank::heavy(LIGHT) {
+            self.heaviest.note(Source { hash: address.hash, key: address.key, demand });
+        }
+        demand.max(around)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admission() -> Admission {
+        let overload =
+            Overload { target: 5, interval: 100, patience: 2000, standing: 3_600_000, refuse_syn: true };
+        Admission::new(1000, &overload, 0)
+    }
+
+    fn source(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    /// Has handshakes wait until the worker is overloaded.
+    fn overload(admission: &mut Admission) {
+        let stranger = admission.address(source("198.51.100.1"));
+        admission.enter(999, stranger, false, 0, 0);
+        assert_eq!(admission.judge(10).level, Some(Level::Busy));
+        assert_eq!(admission.judge(110).level, Some(Level::Overloaded));
+    }
+
+    #[test]
+    fn tickets_then_good_standing_then_strangers_then_the_heavy() {
+        let mut admission = admission();
+        let regular = admission.address(source("192.0.2.1"));
+        let stranger = admission.address(source("203.0.113.1"));
+        let heavy = admission.address(source("203.0.113.200"));
+        admission.used(regular, 0);
+        for _ in 0..1000 {
+            admission.computed(heavy, 100, 0);
+        }
+        admission.enter(1, heavy, true, 0, 0);
+        admission.enter(2, stranger, false, 1, 1);
+        admission.enter(3, regular, false, 2, 2);
+        admission.enter(4, stranger, true, 3, 3);
+        let order: Vec<u32> = std::iter::from_fn(|| admission.call_next()).map(|due| due.id).collect();
+        assert_eq!(order, [4, 3, 2, 1]);
+    }
+
+    #[test]
+    fn who_is_heavy_is_refused_in_overload_only() {
+        let mut admission = admission();
+        let heavy = admission.address(source("192.0.2.1"));
+        for _ in 0..1000 {
+            admission.computed(heavy, 100, 0);
+        }
+        assert!(admission.taken_in(heavy, 0));
+        overload(&mut admission);
+        assert!(!admission.taken_in(heavy, 110));
+        assert!(admission.taken_in(admission.address(source("192.0.3.1")), 110));
+        let program = admission.filter(4096, 110).expect("overloaded");
+        let share = admission.share();
+        assert!(share < 1000 || program.len() > 16);
+        admission.used(heavy, 110);
+        assert!(admission.taken_in(heavy, 110), "good standing");
+    }
+
+    #[test]
+    fn a_prefix_weighs_like_sixteen_users() {
+        let mut admission = admission();
+        for host in 1..=250 {
+            let address = admission.address(source(&format!("192.0.2.{host}")));
+            for _ in 0..20 {
+                admission.computed(address, 20, 0);
+            }
+        }
+        let neighbour = admission.address(source("192.0.2.251"));
+        let stranger = admission.address(source("192.0.3.1"));
+        assert!(admission.demand_of(neighbour, 0) > 10 * admission.demand_of(stranger, 0).max(100));
+        let v6 = admission.address(source("2001:db8::1"));
+        assert_eq!(v6.hash, admission.address(source("2001:db8::2")).hash);
+        assert_ne!(v6.hash, admission.address(source("2001:db8:0:1::1")).hash);
+        assert_eq!(v6.prefix, admission.address(source("2001:db8:0:1::1")).prefix);
+    }
+
+    #[test]
+    fn the_newest_in_overload_and_nobody_beyond_patience() {
+        let mut admission = admission();
+        overload(&mut admission);
+        let stranger = admission.address(source("203.0.113.1"));
+        for id in 0..3 {
+            admission.enter(id, stranger, false, 100 + u64::from(id), 110);
+        }
+        assert_eq!(admission.overdue(2000), None);
+        assert_eq!(admission.overdue(2001).map(|due| due.id), Some(999));
+        assert_eq!(admission.call_next().map(|due| due.id), Some(2));
+        admission.leave(1);
+        assert_eq!(admission.call_next().map(|due| due.id), Some(0));
+        assert_eq!(admission.call_next(), None);
+        assert_eq!(admission.judge(2100).level, Some(Level::Calm));
+    }
+}
