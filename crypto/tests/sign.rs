@@ -246,8 +246,9 @@ fn keys_that_cannot_be_used_are_refused_with_their_reason() {
         (
             Encoding::Sec1,
             key_file!("p256-explicit.sec1.der"),
-            KeyError::Curve("a curve given by its parameters instead of its name"),
-            "EC key on a curve given by its parameters instead of its name: only P-256 (prime256v1) is supported",
+            KeyError::ExplicitCurve,
+            "EC key on a curve given by its parameters, not by its name: if it is P-256, write it anew with \
+             `openssl ec -in KEY -param_enc named_curve -out MENDED`",
         ),
         (
             Encoding::Pkcs8,
@@ -259,13 +260,38 @@ fn keys_that_cannot_be_used_are_refused_with_their_reason() {
             Encoding::Pkcs8,
             key_file!("rsa-2048.pkcs1.der"),
             KeyError::Malformed("algorithm"),
-            "private key cannot be read at algorithm: check it with `openssl pkey -noout -check`",
+            "private key cannot be read at algorithm: write it anew with `openssl pkey -in KEY -out MENDED`",
         ),
     ] {
         let refused = SigningKey::from_der(encoding, der).err();
         assert_eq!(refused, Some(error));
         assert_eq!(error.to_string(), text);
     }
+}
+
+/// SEC 1 keys of P-256 whose writers left zeros out in front, or put one there.
+#[test]
+fn ec_scalars_of_other_lengths_are_read() {
+    const CURVE: &[u8] = &[0xa0, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
+    let key = |scalar: &[u8]| {
+        let len = |len: usize| u8::try_from(len).expect("a short element");
+        let mut der = vec![0x30, len(5 + scalar.len() + CURVE.len()), 2, 1, 1, 4, len(scalar.len())];
+        der.extend(scalar);
+        der.extend(CURVE);
+        // ECDSA nonces depend on key, digest and entropy only: equal keys sign alike.
+        SigningKey::from_der(Encoding::Sec1, &der)
+            .map(|key| sign(&key, Scheme::EcdsaP256Sha256, b"a message", [3; 32]))
+    };
+    let mut whole = [7; 32];
+    whole[..2].fill(0);
+    let expected = key(&whole).expect("32 octets");
+    for scalar in [&whole[1..], &whole[2..], &[&[0], &whole[..]].concat()] {
+        assert_eq!(key(scalar).as_ref(), Ok(&expected), "{} octets", scalar.len());
+    }
+    for scalar in [&[][..], &[1, 7].repeat(17), &[&[1], &whole[..]].concat()] {
+        assert_eq!(key(scalar), Err(KeyError::Malformed("privateKey")), "{} octets", scalar.len());
+    }
+    assert_eq!(key(&[0; 31]), Err(KeyError::EcScalar));
 }
 
 #[test]

@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The server's certificates: read, checked against their keys, and found by name.
 
+mod chain;
+mod key;
+mod staple;
+
+pub(crate) use chain::certificate;
+pub use key::private_key;
+pub use staple::Staple;
+
 use crate::config::source::Written;
 use crate::config::{Error, schema};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use crate::files;
+use crate::x509::{Certificate, Time};
+use chain::Presented;
 use std::collections::HashMap;
-use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::path::{Path, PathBuf};
 use toml::Spanned;
 use ttls::config::{CertificateId, CertificateSet, Chain, Credential, Credentials};
 use ttls::handshake::flight_size;
-use ttls_crypto::sign::{Encoding, KeyKind, SigningKey};
-use x509_cert::Certificate;
-use x509_cert::der::{Decode, Encode};
-use x509_cert::ext::pkix::SubjectAltName;
-use x509_cert::ext::pkix::name::GeneralName;
+use ttls_crypto::sign::{KeyKind, SigningKey};
 
 /// Longest flight of a handshake, in bytes: it has to fit a record buffer.
 pub const MAX_FLIGHT: usize = 18 << 10;
-/// `ttls check` warns of certificates that end within so many days.
-const EXPIRY_WARNING_DAYS: u64 = 14;
 
 /// Certificates, keys and names.
 #[derive(Default)]
@@ -34,14 +36,35 @@ struct Entry {
     key: SigningKey,
     /// In the encoding of [`Chain`].
     chain: Vec<u8>,
-    ocsp: Option<Vec<u8>>,
+    ocsp: Option<Staple>,
+    /// The file, for messages.
+    file: PathBuf,
+    not_after: Option<Time>,
+}
+
+/// A certificate as an operator wants to see it.
+pub struct Summary<'a> {
+    /// The file of the chain; empty for the demo's own.
+    pub file: &'a Path,
+    /// The kind of its key.
+    pub kind: KeyKind,
+    /// Names under which clients get it, sorted.
+    pub names: Vec<&'a str>,
+    /// Clients without a known name get it.
+    pub default: bool,
+    /// The last second in which it is valid.
+    pub not_after: Option<Time>,
+    /// A response is stapled to it.
+    pub stapled: bool,
 }
 
 impl Entry {
     /// `None` cannot occur: the chain was encoded here.
     fn credential(&self) -> Option<Credential<'_>> {
         let chain = Chain::new(&self.chain).ok()?;
-        Some(Credential { kind: self.key.kind(), chain, ocsp: self.ocsp.as_deref() })
+        // The clock is asked only where there is a response that can run out.
+        let ocsp = self.ocsp.as_ref().filter(|staple| staple.is_good(Time::now())).map(Staple::der);
+        Some(Credential { kind: self.key.kind(), chain, ocsp })
     }
 }
 
@@ -49,12 +72,12 @@ impl Store {
     /// Reads all certificates. What is doubtful but works is added to `warnings`.
     ///
     /// # Errors
-    /// A file that can not be read or used, a key that does not match, two certificates of one kind for a name.
+    /// Files that can not be read or used, keys that do not match: all of them.
     pub fn load(written: &Written, warnings: &mut Vec<String>) -> Result<Self, Error> {
         let mut store = Self::default();
-        for certificate in &written.config.certificate {
-            store.add_files(written, certificate, warnings)?;
-        }
+        let certificates = written.config.certificate.iter();
+        let errors = certificates.filter_map(|c| store.add_files(written, c, warnings).err()).collect();
+        Error::all(errors)?;
         store.choose_default(written);
         Ok(store)
     }
@@ -67,70 +90,76 @@ impl Store {
     ) -> Result<(), Error> {
         let certificate = spanned.get_ref();
         let chain_path = written.path(&certificate.chain);
-        let pem = read(written, &certificate.chain, &chain_path)?;
-        let chain = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().map_err(|e| {
-            written.error(&certificate.chain, format!("{}: not PEM: {e}", chain_path.display()))
-        })?;
-        if chain.is_empty() {
-            let message = format!("{}: has no certificate in PEM", chain_path.display());
-            return Err(written.error(&certificate.chain, message));
-        }
         let key_at = certificate.key.as_ref().unwrap_or(&certificate.chain);
         let key_path = written.path(key_at);
-        let key = read_key(&read(written, key_at, &key_path)?)
-            .map_err(|e| written.error(key_at, format!("{}: {e}", key_path.display())))?;
-        warn_of_readers(&key_path, warnings);
-        let ocsp = match &certificate.ocsp {
-            Some(at) => Some(read(written, at, &written.path(at))?),
-            None => None,
+        let blocks = files::read_pem(written, &certificate.chain, &chain_path)?;
+        let at = chain_path.display();
+        let mut doubts = Vec::new();
+        let chain = Presented::read(&blocks, key_path == chain_path, &mut doubts)
+            .map_err(|e| written.error(&certificate.chain, format!("{at}{e}")))?;
+        let key = {
+            let own;
+            let blocks = if key_path == chain_path {
+                &blocks
+            } else {
+                own = files::read_pem(written, key_at, &key_path)?;
+                &own
+            };
+            key::read(blocks).map_err(|e| written.error(key_at, format!("{}{e}", key_path.display())))?
         };
-        let parsed = parse(&chain[0])
-            .map_err(|e| written.error(&certificate.chain, format!("{}: {e}", chain_path.display())))?;
-        if !key.matches_public_key(&parsed.public_key) {
-            let message = format!(
-                "{}: the private key does not belong to the certificate in {}",
-                key_path.display(),
-                chain_path.display()
-            );
-            return Err(written.error(key_at, message));
-        }
-        let at = chain_path.display().to_string();
-        warnings.extend(parsed.doubts(&chain, ocsp.as_deref()).map(|doubt| format!("{at}: {doubt}")));
+        files::warn_of_readers(&key_path, "the private key", warnings);
+        chain.must_belong_to(&key).map_err(|what| {
+            written.error(
+                key_at,
+                format!(
+                    "{}: the private key does not belong to the certificate in {at}{what}",
+                    key_path.display()
+                ),
+            )
+        })?;
+        chain.doubts(Time::now(), &mut doubts);
+        let ocsp = match &certificate.ocsp {
+            None => None,
+            Some(at) => {
+                // A response is a help, never a need: a bad one is left out, and the server starts.
+                let path = written.path(at);
+                let read = files::read(written, at, &path).map_err(|e| e.to_string());
+                let staple = read.and_then(|der| {
+                    Staple::read(&der, chain.leaf(), Time::now())
+                        .map_err(|e| format!("{}: {e}", path.display()))
+                });
+                staple.map_err(|e| warnings.push(format!("{e}: no OCSP response is stapled"))).ok()
+            }
+        };
         let names = match &certificate.names {
             Some(names) => names.iter().map(|name| name.get_ref().0.clone()).collect(),
-            None => parsed.names,
+            None => chain.names(&mut doubts),
         };
-        let chain: Vec<&[u8]> = chain.iter().map(|der| der.as_ref()).collect();
-        self.add(key, &chain, ocsp, &names, certificate.default)
-            .map_err(|e| written.error(&certificate.chain, format!("{at}: {e}")))
+        warnings.extend(doubts.into_iter().map(|doubt| format!("{at}{doubt}")));
+        let new = New {
+            key,
+            chain: &chain.certificates(),
+            ocsp,
+            names: &names,
+            default: certificate.default,
+            file: chain_path.clone(),
+        };
+        let doubts = self.add(new).map_err(|e| written.error(&certificate.chain, format!("{at}: {e}")))?;
+        warnings.extend(doubts.into_iter().map(|doubt| format!("{at}: {doubt}")));
+        Ok(())
     }
 
-    /// Adds a certificate.
+    /// Adds a certificate. Returns what is doubtful about it.
     ///
     /// # Errors
-    /// A certificate is over 16 MiB, or a name has one of its kind already.
-    pub fn add(
-        &mut self,
-        key: SigningKey,
-        chain: &[&[u8]],
-        ocsp: Option<Vec<u8>>,
-        names: &[String],
-        default: bool,
-    ) -> Result<(), String> {
+    /// A certificate is over 16 MiB, or it is the second default of its kind.
+    pub fn add(&mut self, new: New<'_>) -> Result<Vec<String>, String> {
+        let New { key, chain, ocsp, names, default, file } = new;
         let mut encoded = vec![0; Chain::encoded_len(chain.iter().copied())];
         Chain::encode(chain.iter().copied(), &mut encoded).map_err(|e| e.to_string())?;
         let id =
             CertificateId(u16::try_from(self.entries.len()).map_err(|_| "more than 65536 certificates")?);
         let kind = key.kind();
-        for name in names {
-            let place = place(self.names.entry(name.clone().into_bytes()).or_default(), kind);
-            if place.is_some() {
-                return Err(format!(
-                    "{name} has a certificate with a key of this kind already: give each its own `names`"
-                ));
-            }
-            *place = Some(id);
-        }
         if default {
             let place = place(&mut self.default, kind);
             if place.is_some() {
@@ -138,8 +167,23 @@ impl Store {
             }
             *place = Some(id);
         }
-        self.entries.push(Entry { key, chain: encoded, ocsp });
-        Ok(())
+        let mut doubts = Vec::new();
+        for name in names {
+            let place = place(self.names.entry(name.clone().into_bytes()).or_default(), kind);
+            match *place {
+                None => *place = Some(id),
+                Some(first) if first == id => {}
+                Some(first) => {
+                    let file = self.entries[usize::from(first.0)].file.display();
+                    doubts.push(format!(
+                        "clients that ask for {name} get the certificate in {file}, which comes first: give each its own `names`"
+                    ));
+                }
+            }
+        }
+        let not_after = chain.first().and_then(|der| Certificate::read(der).ok()?.not_after);
+        self.entries.push(Entry { key, chain: encoded, ocsp, file, not_after });
+        Ok(doubts)
     }
 
     /// Without an explicit default: the first certificate, and the first of the other kind that shares a name with it.
@@ -175,7 +219,7 @@ impl Store {
                      leave the root certificate out, or name fewer authorities",
                     written.path(at).display(),
                     entry.chain.len(),
-                    entry.ocsp.as_ref().map_or(0, Vec::len),
+                    entry.ocsp.as_ref().map_or(0, |staple| staple.der().len()),
                 );
                 return Err(written.error(at, message));
             }
@@ -197,6 +241,41 @@ impl Store {
     pub const fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
+
+    /// What there is, in the order of the configuration.
+    pub fn summaries(&self) -> impl Iterator<Item = Summary<'_>> {
+        (0..).zip(&self.entries).map(|(number, entry)| {
+            let id = Some(CertificateId(number));
+            let has = |set: CertificateSet| set.ecdsa == id || set.rsa == id;
+            let names = self.names().filter(|(_, set)| has(*set));
+            let mut names: Vec<_> = names.filter_map(|(name, _)| std::str::from_utf8(name).ok()).collect();
+            names.sort_unstable();
+            Summary {
+                file: &entry.file,
+                kind: entry.key.kind(),
+                names,
+                default: has(self.default),
+                not_after: entry.not_after,
+                stapled: entry.ocsp.is_some(),
+            }
+        })
+    }
+}
+
+/// A certificate to be added.
+pub struct New<'a> {
+    /// Its private key.
+    pub key: SigningKey,
+    /// DER, leaf first.
+    pub chain: &'a [&'a [u8]],
+    /// A response to staple.
+    pub ocsp: Option<Staple>,
+    /// Server names, in lower case.
+    pub names: &'a [String],
+    /// For clients without a known name.
+    pub default: bool,
+    /// The chain's file, for messages.
+    pub file: PathBuf,
 }
 
 const fn place(set: &mut CertificateSet, kind: KeyKind) -> &mut Option<CertificateId> {
@@ -217,99 +296,5 @@ impl Credentials for Store {
 
     fn get(&self, id: CertificateId) -> Option<Credential<'_>> {
         self.entries.get(usize::from(id.0)).and_then(Entry::credential)
-    }
-}
-
-/// Reads a file that the configuration names at `at`.
-///
-/// # Errors
-/// It can not be read.
-pub fn read<T>(written: &Written, at: &Spanned<T>, path: &Path) -> Result<Vec<u8>, Error> {
-    std::fs::read(path).map_err(|e| written.error(at, format!("{}: can not be read: {e}", path.display())))
-}
-
-fn read_key(pem: &[u8]) -> Result<SigningKey, String> {
-    let der = PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
-        let text = String::from_utf8_lossy(pem);
-        if text.contains("ENCRYPTED") {
-            "the private key is encrypted: decrypt it with `openssl pkey`, and restrict who can read the file"
-        } else {
-            "has no private key in PEM (PKCS#8, SEC 1 or PKCS#1)"
-        }
-    })?;
-    let (encoding, der) = match &der {
-        PrivateKeyDer::Pkcs8(der) => (Encoding::Pkcs8, der.secret_pkcs8_der()),
-        PrivateKeyDer::Sec1(der) => (Encoding::Sec1, der.secret_sec1_der()),
-        PrivateKeyDer::Pkcs1(der) => (Encoding::Pkcs1, der.secret_pkcs1_der()),
-        _ => return Err("has a private key of an unknown kind".into()),
-    };
-    SigningKey::from_der(encoding, der).map_err(|e| e.to_string())
-}
-
-fn warn_of_readers(path: &Path, warnings: &mut Vec<String>) {
-    use std::os::unix::fs::PermissionsExt;
-    if std::fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o004 != 0) {
-        warnings.push(format!("{}: the private key can be read by every user: chmod o-r", path.display()));
-    }
-}
-
-/// What is needed of a certificate.
-struct Parsed {
-    names: Vec<String>,
-    public_key: Vec<u8>,
-    not_before: u64,
-    not_after: u64,
-}
-
-fn parse(der: &[u8]) -> Result<Parsed, String> {
-    let bad = |e: x509_cert::der::Error| format!("the certificate does not parse: {e}");
-    let certificate = Certificate::from_der(der).map_err(bad)?;
-    let tbs = certificate.tbs_certificate();
-    let alternative = tbs.get_extension::<SubjectAltName>().map_err(bad)?;
-    let names = alternative.into_iter().flat_map(|(_, names)| names.0).filter_map(|name| match name {
-        GeneralName::DnsName(name) => Some(name.as_str().to_ascii_lowercase()),
-        _ => None,
-    });
-    Ok(Parsed {
-        names: names.collect(),
-        public_key: tbs.subject_public_key_info().to_der().map_err(bad)?,
-        not_before: tbs.validity().not_before.to_unix_duration().as_secs(),
-        not_after: tbs.validity().not_after.to_unix_duration().as_secs(),
-    })
-}
-
-impl Parsed {
-    /// What works but may not be meant.
-    fn doubts<'a>(
-        &self,
-        chain: &'a [CertificateDer<'a>],
-        ocsp: Option<&[u8]>,
-    ) -> impl Iterator<Item = String> + use<'a> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        let validity = if self.not_after < now {
-            Some("the certificate has expired".to_owned())
-        } else if self.not_before > now {
-            Some("the certificate is not valid yet".to_owned())
-        } else {
-            let days = (self.not_after - now) / 86_400;
-            (days < EXPIRY_WARNING_DAYS).then(|| format!("the certificate expires in {days} days"))
-        };
-        let staple = ocsp
-            .is_some_and(|der| der.first() != Some(&0x30))
-            .then(|| "the OCSP file is not a DER response".to_owned());
-        let broken = chain.windows(2).position(|pair| {
-            let subject_and_issuer = |der: &[u8]| {
-                let certificate = Certificate::from_der(der).ok()?;
-                let tbs = certificate.tbs_certificate();
-                Some((tbs.subject().clone(), tbs.issuer().clone()))
-            };
-            match (subject_and_issuer(&pair[0]), subject_and_issuer(&pair[1])) {
-                (Some((_, issuer)), Some((subject, _))) => issuer != subject,
-                _ => true,
-            }
-        });
-        let order = broken
-            .map(|i| format!("certificate {} of the chain is not the issuer of the one before it", i + 2));
-        [validity, staple, order].into_iter().flatten()
     }
 }

@@ -98,7 +98,9 @@ fn report(result: Result<(), Error>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(format_args!("ttls: {error}"));
+            for line in error.lines() {
+                complain(format_args!("ttls: {line}"));
+            }
             ExitCode::FAILURE
         }
     }

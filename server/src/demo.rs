@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The demo's own identity: a fresh ECDSA P-256 key and a certificate signed with it.
 
-use crate::certificates::Store;
+use crate::certificates::{New, Store};
 use crate::serve::random::kernel;
 use rcgen::{CertificateParams, DnType, PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use ttls_crypto::hash::Algorithm;
 use ttls_crypto::job::SignRequest;
 use ttls_crypto::p256;
@@ -84,7 +85,15 @@ impl Identity {
     /// See [`Store::add`].
     pub fn add_to(&self, store: &mut Store) -> Result<(), String> {
         let names = [NAMES[0].to_owned()];
-        store.add(signing_key(&self.key)?, &[&self.certificate], None, &names, true)
+        let new = New {
+            key: signing_key(&self.key)?,
+            chain: &[&self.certificate],
+            ocsp: None,
+            names: &names,
+            default: true,
+            file: PathBuf::new(),
+        };
+        store.add(new).map(drop)
     }
 }
 

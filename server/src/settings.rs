@@ -6,11 +6,11 @@ use crate::client_auth::Trust;
 use crate::config::source::Written;
 use crate::config::values::{Backend, Time};
 use crate::config::{Error, Source, schema};
-use crate::demo;
 use crate::hosts::{Host, Hosts};
 use crate::serve::clock::unix_time;
 use crate::serve::listener;
 use crate::tickets::{Derived, Source as TicketSource};
+use crate::{demo, files};
 use rustix::net::SocketAddrUnix;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use toml::Spanned;
 use ttls::Policy;
-use ttls::config::{ClientCertificate, List, UnknownName};
+use ttls::config::{ClientCertificate, List, PolicyError, UnknownName};
 
 /// Where connections go, ready to connect.
 #[derive(Clone, Debug)]
@@ -192,7 +192,7 @@ impl Settings {
             }
         }
         store.check_flights(&written, 0)?;
-        let mut clients = Trust::load(&written)?;
+        let mut clients = Trust::load(&written, warnings)?;
         if let Some(trust) = &mut clients
             && let Err(error) = store.check_flights(&written, trust.authorities().len())
         {
@@ -204,7 +204,7 @@ impl Settings {
         Ok(Self {
             policy: policy(&written, fixed.demo.is_some())?,
             store,
-            tickets: tickets(&written)?,
+            tickets: tickets(&written, warnings)?,
             clients: clients.map(Arc::new),
             routes: Routes { default, names },
             proxy: config.proxy_protocol.clone(),
@@ -238,7 +238,7 @@ fn workers(written: &Written) -> Result<usize, Error> {
     match written.config.workers {
         None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
         Some(count @ 1..=1024) => Ok(count),
-        Some(_) => Err(written.missing("`workers` is not between 1 and 1024")),
+        Some(_) => Err(written.about("workers", "`workers` is not between 1 and 1024")),
     }
 }
 
@@ -269,7 +269,7 @@ pub fn policy(written: &Written, demo: bool) -> Result<Policy, Error> {
         tls.alpn.iter().map(|protocol| protocol.0).collect()
     };
     let too_many =
-        |what: &str| written.missing(&format!("too many entries in tls.{what}, or one of them twice"));
+        |what: &str| written.about(&format!("tls.{what}"), &format!("too many entries in tls.{what}"));
     let policy = Policy {
         tls12: versions.contains(&ttls::suite::Version::Tls12),
         tls13: versions.contains(&ttls::suite::Version::Tls13),
@@ -295,16 +295,28 @@ pub fn policy(written: &Written, demo: bool) -> Result<Policy, Error> {
         ticket_lifetime: u32::try_from(tickets.lifetime.0.as_secs()).unwrap_or(u32::MAX),
         ..Policy::default()
     };
-    policy.check().map_err(|e| written.missing(&e.to_string()))?;
+    policy.check().map_err(|e| {
+        let key = match e {
+            PolicyError::NoVersion => "tls.versions",
+            PolicyError::NoSuite(_) => "tls.suites",
+            PolicyError::NoGroup => "tls.groups",
+            PolicyError::TicketLifetime => "tickets.lifetime",
+            PolicyError::Tickets => "tickets.per_handshake",
+        };
+        written.about(key, &e.to_string())
+    })?;
     Ok(policy)
 }
 
-fn tickets(written: &Written) -> Result<Option<Derived>, Error> {
+fn tickets(written: &Written, warnings: &mut Vec<String>) -> Result<Option<Derived>, Error> {
     let tickets = &written.config.tickets;
     if !tickets.enabled {
         return Ok(None);
     }
     let path = |at: &Option<Spanned<PathBuf>>| at.as_ref().map(|at| written.path(at));
+    for at in [&tickets.secret_file, &tickets.previous_secret_file].into_iter().flatten() {
+        files::warn_of_readers(&written.path(at), "the ticket secret", warnings);
+    }
     let source = TicketSource {
         secret: path(&tickets.secret_file),
         before: path(&tickets.previous_secret_file),
@@ -325,9 +337,9 @@ fn timeouts(written: &Written) -> Result<Timeouts, Error> {
     let ms = |time: Time| u64::try_from(time.0.as_millis()).unwrap_or(u64::MAX);
     for (name, time) in [("handshake", t.handshake), ("connect", t.connect), ("close", t.close)] {
         if time.0 == Duration::ZERO {
-            return Err(written.missing(&format!(
-                "timeouts.{name} is zero: only timeouts.idle, timeouts.drain and timeouts.resolve may be"
-            )));
+            let key = format!("timeouts.{name}");
+            let may = "only timeouts.idle, timeouts.drain and timeouts.resolve may be";
+            return Err(written.about(&key, &format!("{key} is zero: {may}")));
         }
     }
     Ok(Timeouts {
@@ -363,7 +375,8 @@ fn limits(written: &Written) -> Result<schema::Limits, Error> {
     let limits = &written.config.limits;
     let least = |name: &str, value: usize, least: usize| {
         if value < least {
-            Err(written.missing(&format!("limits.{name} is {value}, at least {least} is needed")))
+            let key = format!("limits.{name}");
+            Err(written.about(&key, &format!("{key} is {value}, at least {least} is needed")))
         } else {
             Ok(())
         }
@@ -372,10 +385,15 @@ fn limits(written: &Written) -> Result<schema::Limits, Error> {
     least("half_open", limits.half_open, 1)?;
     least("buffer_memory", limits.buffer_memory.0, 1 << 20)?;
     if limits.connections > 1 << 24 {
-        return Err(written.missing("limits.connections is over 16777216"));
+        return Err(written.about("limits.connections", "limits.connections is over 16777216"));
     }
-    if limits.ipv4_prefix > 32 || limits.ipv6_prefix > 128 {
-        return Err(written.missing("limits.ipv4_prefix is over 32 bits or limits.ipv6_prefix over 128"));
+    for (key, bits, most) in
+        [("ipv4_prefix", limits.ipv4_prefix, 32), ("ipv6_prefix", limits.ipv6_prefix, 128)]
+    {
+        if bits > most {
+            let key = format!("limits.{key}");
+            return Err(written.about(&key, &format!("{key} is over {most} bits")));
+        }
     }
     Ok(limits.clone())
 }

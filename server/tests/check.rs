@@ -29,6 +29,24 @@ impl Folder {
         }
         fs::write(folder.0.join("authorities.pem"), read("a.pem").repeat(400)).unwrap();
         fs::write(folder.0.join("empty.pem"), "").unwrap();
+        let [a, b, old] =
+            ["a.pem", "b.pem", "old.pem"].map(|file| fs::read_to_string(folder.0.join(file)).unwrap());
+        let joined = format!("\u{feff}{}\u{feff}{}", a.trim_end(), old.replace('\n', "\r\n  "));
+        let other = format!("{}{}", a.replace(" CERT", " X509 CERT"), old.replace(" CERT", " TRUSTED CERT"));
+        let utf16: Vec<u8> = a.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for (file, content) in [
+            ("joined.pem", joined.as_bytes()),
+            ("other.pem", other.as_bytes()),
+            ("swapped.pem", [b.as_str(), &a].concat().as_bytes()),
+            ("broken.pem", [a.as_str(), &b.replace("-----BEGIN", "----BEGIN")].concat().as_bytes()),
+            ("utf16.pem", &utf16),
+            ("a.der", &[0x30, 0x82, 1, 0]),
+            ("empty.ocsp", b""),
+            ("html.ocsp", b"0 html error page"),
+            ("trylater.ocsp", &[0x30, 3, 0x0a, 1, 3]),
+        ] {
+            fs::write(folder.0.join(file), content).unwrap();
+        }
         folder
     }
 
@@ -95,31 +113,57 @@ fn every_error_says_what_and_where() {
             "t.toml:6: `a b` is not a server name",
         ),
         (
-            with("[[certificate]]\nchain = 'b.pem'\nkey = 'b.key'"),
-            "t.toml:7: b.pem: a.example has a certificate with a key of this kind already",
+            with("default = true\n[[certificate]]\nchain = 'b.pem'\nkey = 'b.key'\ndefault = true"),
+            "t.toml:8: b.pem: is the second `default` certificate with a key of this kind",
+        ),
+        (
+            certificate("chain = 'a.key'\nkey = 'a.pem'"),
+            "t.toml:4: a.key: has no certificate in PEM, but a private key: are",
+        ),
+        (
+            certificate("chain = 'a.pem'\nkey = 'b.pem'"),
+            "t.toml:5: b.pem: has no private key in PEM (PKCS#8, SEC 1 or PKCS#1), but certificates",
+        ),
+        (
+            certificate("chain = 'a.der'\nkey = 'a.key'"),
+            "t.toml:4: a.der: is in binary (DER or PKCS#12), not in PEM",
+        ),
+        (certificate("chain = 'utf16.pem'\nkey = 'a.key'"), "t.toml:4: utf16.pem: is text in UTF-16"),
+        (certificate("chain = 'broken.pem'\nkey = 'a.key'"), "t.toml:4: broken.pem:"),
+        (
+            certificate("chain = 'swapped.pem'\nkey = 'a.key'"),
+            "t.toml:5: a.key: the private key does not belong to the certificate in swapped.pem:1, but to the one in line",
+        ),
+        (
+            with("[client_certificates]\nmode = 'required'\nca_file = 'a.key'"),
+            "t.toml:8: a.key:1: a block of `PRIVATE KEY` where certificates of authorities are expected",
+        ),
+        (
+            with("[client_certificates]\nmode = 'required'\nca_file = 'a.pem'\ncrl_file = 'a.pem'"),
+            "t.toml:9: a.pem:1: a block of `CERTIFICATE` where revocation lists are expected",
         ),
         (
             with("[[route]]\nnames = ['x.example', 'X.example']\nbackend = 'demo:'"),
             "t.toml:7: `x.example` has a route already",
         ),
-        (with("[tls]\nversions = []"), "t.toml: no protocol version is enabled"),
+        (with("[tls]\nversions = []"), "t.toml:7: no protocol version is enabled"),
         (
             with("[tls]\nversions = ['1.3']\nsuites = ['TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256']"),
-            "t.toml: TLSv1.3 is enabled without a cipher suite",
+            "t.toml:8: TLSv1.3 is enabled without a cipher suite",
         ),
         (with("[tickets]\nsecret_file = 'short'"), "t.toml:7: short: has 31 bytes, at least 32 are needed"),
-        (with("[tickets]\nlifetime = '8d'"), "t.toml: ticket lifetime is over 604800 seconds"),
+        (with("[tickets]\nlifetime = '8d'"), "t.toml:7: ticket lifetime is over 604800 seconds"),
         (
             with("[client_certificates]\nmode = 'required'"),
-            "t.toml: client_certificates.mode needs client_certificates.ca_file",
+            "t.toml:7: client_certificates.mode needs client_certificates.ca_file",
         ),
         (
             with("[client_certificates]\nmode = 'optional'\nca_file = 'empty.pem'"),
             "t.toml:8: empty.pem: has no certificate in PEM",
         ),
-        (with("[timeouts]\nhandshake = '0s'"), "t.toml: timeouts.handshake is zero"),
-        (with("[limits]\nhalf_open = 0"), "t.toml: limits.half_open is 0, at least 1 is needed"),
-        (format!("workers = 0\n{GOOD}{A}"), "t.toml: `workers` is not between 1 and 1024"),
+        (with("[timeouts]\nhandshake = '0s'"), "t.toml:7: timeouts.handshake is zero"),
+        (with("[limits]\nhalf_open = 0"), "t.toml:7: limits.half_open is 0, at least 1 is needed"),
+        (format!("workers = 0\n{GOOD}{A}"), "t.toml:1: `workers` is not between 1 and 1024"),
         (
             format!("listen = ['127.0.0.1:0']\nbackend = 'no.such.host.invalid:1'\n{A}"),
             "t.toml:2: no.such.host.invalid:1 does not resolve",
@@ -146,7 +190,7 @@ fn what_works_passes_and_what_is_doubtful_is_a_warning() {
     let output = folder.run("check", &format!("{GOOD}[[certificate]]\nchain = 'old.pem'\nkey = 'old.key'\n"));
     assert_eq!(output.status.code(), Some(0));
     let warning = stderr(&output);
-    assert!(warning.contains("warning: old.pem: the certificate expires in "), "{warning}");
+    assert!(warning.contains("warning: old.pem:1: the certificate expires in "), "{warning}");
     // A chain and a list of authorities that fit alone, but not in one flight.
     let long = format!("{GOOD}[[certificate]]\nchain = 'long.pem'\nkey = 'a.key'\n");
     let ask = |file: &str| format!("{long}[client_certificates]\nmode = 'optional'\nca_file = '{file}'\n");
@@ -154,6 +198,67 @@ fn what_works_passes_and_what_is_doubtful_is_a_warning() {
         let output = folder.run("check", &ask(file));
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         assert_eq!(stderr(&output).contains("until then none is named"), expected, "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn pieces_of_pem_are_all_read() {
+    let folder = Folder::new("pieces");
+    for file in ["joined.pem", "other.pem"] {
+        let output =
+            folder.run("check", &format!("{GOOD}[[certificate]]\nchain = '{file}'\nkey = 'a.key'\n"));
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        // The second one has been read: it is about to end.
+        assert!(
+            stderr(&output).contains(": the issuer's certificate expires in "),
+            "{file}: {}",
+            stderr(&output)
+        );
+    }
+}
+
+#[test]
+fn a_bad_staple_is_left_out_with_a_warning() {
+    let folder = Folder::new("staples");
+    for (file, why) in [
+        ("empty.ocsp", "is empty"),
+        ("html.ocsp", "is not an OCSP response"),
+        ("trylater.ocsp", "tryLater"),
+        ("a.pem", "is PEM"),
+        ("none.ocsp", "can not be read"),
+    ] {
+        let output = folder.run("check", &format!("{GOOD}{A}ocsp = '{file}'\n"));
+        assert_eq!(output.status.code(), Some(0), "{file}: {}", stderr(&output));
+        let said = stderr(&output);
+        assert!(said.contains("warning: ") && said.contains(file) && said.contains(why), "{file}: {said}");
+        assert!(said.contains("no OCSP response is stapled"), "{file}: {said}");
+    }
+}
+
+#[test]
+fn the_first_of_two_certificates_for_a_name_wins() {
+    let folder = Folder::new("same-name");
+    let output = folder.run("check", &format!("{GOOD}{A}[[certificate]]\nchain = 'b.pem'\nkey = 'b.key'\n"));
+    assert_eq!(output.status.code(), Some(0));
+    let said = stderr(&output);
+    assert!(said.contains("b.pem: clients that ask for a.example get the certificate in a.pem"), "{said}");
+}
+
+#[test]
+fn secrets_that_everybody_can_read_are_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new("readers");
+    fs::write(folder.0.join("secret"), [1; 64]).unwrap();
+    for file in ["a.key", "secret"] {
+        fs::set_permissions(folder.0.join(file), fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    let output = folder.run("check", &format!("{GOOD}{A}[tickets]\nsecret_file = 'secret'\n"));
+    assert_eq!(output.status.code(), Some(0));
+    for what in [
+        "a.key: the private key can be read by every user",
+        "secret: the ticket secret can be read by every user",
+    ] {
+        assert!(stderr(&output).contains(what), "{}", stderr(&output));
     }
 }
 

@@ -5,6 +5,7 @@
 mod chromium;
 mod curl;
 mod gnutls;
+mod identities;
 mod languages;
 mod openssl;
 mod rustls;

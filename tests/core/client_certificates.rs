@@ -10,6 +10,7 @@ use harness::raw::{
 };
 use ttls::config::{Chain, ClientCertificate, ClientVerifier};
 use ttls::error::CertificateError;
+use ttls::suite::Version;
 
 const ED25519: u16 = 0x0807;
 const PKCS1: [u16; 3] = [0x0401, 0x0501, 0x0601];
@@ -35,7 +36,13 @@ impl ClientVerifier for Mirror {
         Ok(())
     }
 
-    fn verify_signature(&self, _: u16, content: &[u8], signature: &[u8]) -> Result<(), CertificateError> {
+    fn verify_signature(
+        &self,
+        _: Version,
+        _: u16,
+        content: &[u8],
+        signature: &[u8],
+    ) -> Result<(), CertificateError> {
         if content == signature { Ok(()) } else { Err(CertificateError::Bad) }
     }
 }

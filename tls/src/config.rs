@@ -11,6 +11,7 @@ pub use policy::{ClientCertificate, List, Policy, PolicyError, UnknownName};
 
 use crate::admission::Admission;
 use crate::error::{CertificateError, Error};
+use crate::suite::Version;
 use crate::ticket::TicketKeys;
 
 /// A source of randomness fit for keys.
@@ -37,6 +38,12 @@ pub trait ClientVerifier {
     /// them there (RFC 8446 §4.2.3), and in certificates. There must be one for handshakes of each version that is allowed.
     fn schemes(&self) -> &[u16];
 
+    /// Whether it takes time for a client's certificates now. Otherwise the handshake does nothing with them, and
+    /// [`Handshake::receive`](crate::Handshake::receive) is to be called again later, whether or not more was received.
+    fn is_ready(&mut self) -> bool {
+        true
+    }
+
     /// Judges the chain, leaf first, at `now` (Unix time in milliseconds).
     ///
     /// # Errors
@@ -49,8 +56,13 @@ pub trait ClientVerifier {
     ///
     /// # Errors
     /// [`CertificateError::Bad`] if it does not verify, [`CertificateError::Unsupported`] if the scheme does not fit the key.
-    fn verify_signature(&self, scheme: u16, content: &[u8], signature: &[u8])
-    -> Result<(), CertificateError>;
+    fn verify_signature(
+        &self,
+        version: Version,
+        scheme: u16,
+        content: &[u8],
+        signature: &[u8],
+    ) -> Result<(), CertificateError>;
 }
 
 /// What the shell hands in with every call.

@@ -292,6 +292,9 @@ impl Handshake {
                 _ => {}
             }
             if let Some(message) = Message::first(inbound.message(), env.policy.max_message)? {
+                if self.waits_for_certificate() && !env.clients.as_deref_mut().is_none_or(|c| c.is_ready()) {
+                    return Ok(Pause::Receive);
+                }
                 let total = message.raw.len();
                 let mut cx = Context { env, link: &mut self.link, out, job };
                 let state = core::mem::replace(&mut self.state, State::Over);
@@ -333,6 +336,17 @@ impl Handshake {
                 | State::Tls12Generation(_)
                 | State::Tls12Signature(_)
                 | State::Tls12Agreement(_)
+        )
+    }
+
+    /// The next message may cost the verifier a signature.
+    const fn waits_for_certificate(&self) -> bool {
+        matches!(
+            self.state,
+            State::Tls13Certificate(_)
+                | State::Tls13CertificateVerify(_)
+                | State::Tls12Certificate(_)
+                | State::Tls12CertificateVerify(_)
         )
     }
 

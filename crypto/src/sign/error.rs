@@ -16,6 +16,8 @@ pub enum KeyError {
     Algorithm(&'static str),
     /// An EC key on this curve.
     Curve(&'static str),
+    /// An EC key with the parameters of its curve in place of a name.
+    ExplicitCurve,
     /// An EC scalar that is zero or not below the group's order.
     EcScalar,
     /// An RSA key of more than two primes.
@@ -31,13 +33,17 @@ impl fmt::Display for KeyError {
         const RSA_DAMAGED: &str = "the file is damaged, restore it or make a new key";
         match *self {
             Self::Malformed(field) => {
-                write!(f, "private key cannot be read at {field}: check it with `openssl pkey -noout -check`")
+                write!(f, "private key cannot be read at {field}: write it anew with `openssl pkey -in KEY -out MENDED`")
             }
             Self::Encrypted => {
                 f.write_str("encrypted PKCS#8: decrypt it first with `openssl pkey -in KEY -out DECRYPTED`")
             }
             Self::Algorithm(name) => write!(f, "{name} key: only RSA and ECDSA P-256 keys are supported"),
             Self::Curve(name) => write!(f, "EC key on {name}: only P-256 (prime256v1) is supported"),
+            Self::ExplicitCurve => f.write_str(
+                "EC key on a curve given by its parameters, not by its name: if it is P-256, write it anew with \
+                 `openssl ec -in KEY -param_enc named_curve -out MENDED`",
+            ),
             Self::EcScalar => f.write_str("EC private key is not in the range of P-256: make a new key"),
             Self::MultiPrime => {
                 f.write_str("RSA key of more than two primes: make a new one with `openssl genrsa`")

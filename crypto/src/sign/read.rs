@@ -77,13 +77,27 @@ fn ec_private_key(der: &[u8], mut curve: Option<Algorithm>) -> Result<SigningKey
     };
     key.finish("end of ECPrivateKey")?;
 
-    let scalar = Secret::new(scalar.try_into().map_err(|_| KeyError::Malformed("privateKey"))?);
-    let key = ecdsa::PrivateKey::from_bytes(&scalar).map_err(|p256::Invalid| KeyError::EcScalar)?;
+    let key = ecdsa::PrivateKey::from_bytes(&padded(scalar)?).map_err(|p256::Invalid| KeyError::EcScalar)?;
     let key = SigningKey(Key::EcdsaP256(key));
     match public_key {
         Some(bits) if !public_bits_match(bits, &key) => Err(KeyError::PublicKeyMismatch),
         _ => Ok(key),
     }
+}
+
+/// A scalar in 32 octets. RFC 5915 §3 asks for exactly so many, but there are keys whose writers left zeros out in front, or,
+/// as for an INTEGER, put one there.
+fn padded(scalar: &[u8]) -> Result<Secret<32>, KeyError> {
+    const MALFORMED: KeyError = KeyError::Malformed("privateKey");
+    let mut padded = Secret::zero();
+    let digits = match scalar {
+        [] => return Err(MALFORMED),
+        [0, digits @ ..] if digits.len() == 32 => digits,
+        digits => digits,
+    };
+    let start = 32_usize.checked_sub(digits.len()).ok_or(MALFORMED)?;
+    padded.expose_mut()[start..].copy_from_slice(digits);
+    Ok(padded)
 }
 
 /// RSAPrivateKey (RFC 8017 §A.1.2). The exponent d is not used, and so not checked: dp and dq are.
@@ -174,7 +188,7 @@ fn algorithm_identifier(info: &mut Reader<'_>) -> Result<Algorithm, KeyError> {
 /// ECParameters: the OID of a curve (RFC 5480 §2.1.1).
 fn named_curve(parameters: &mut Reader<'_>) -> Result<Algorithm, KeyError> {
     if parameters.next_is(der::SEQUENCE) {
-        return Err(KeyError::Curve("a curve given by its parameters instead of its name"));
+        return Err(KeyError::ExplicitCurve);
     }
     match parameters.element(der::OID, "named curve")? {
         PRIME256V1 => Ok(Algorithm::P256),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
-/// What is wrong, and where: `ttls.toml:12: …` or `--flag value: …`.
+/// What is wrong, and where: `ttls.toml:12: …` or `--flag value: …`. Several things that are wrong stand in lines of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error(String);
 
@@ -19,11 +19,25 @@ impl Error {
     pub fn new(message: impl Into<String>) -> Self {
         Self(message.into())
     }
+
+    /// All of `errors` as one; none is no error.
+    ///
+    /// # Errors
+    /// There are some.
+    pub fn all(errors: Vec<Self>) -> Result<(), Self> {
+        let lines: Vec<_> = errors.into_iter().map(|error| error.0).collect();
+        if lines.is_empty() { Ok(()) } else { Err(Self(lines.join("\n"))) }
+    }
+
+    /// One thing after another that is wrong.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.0.lines()
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.0.replace('\n', "; "))
     }
 }
 
@@ -131,6 +145,33 @@ impl Written {
     /// An error about a value.
     pub fn error<T>(&self, value: &Spanned<T>, message: impl AsRef<str>) -> Error {
         self.at(&value.span(), message.as_ref())
+    }
+
+    /// An error about the value of a key, such as `limits.half_open`, whether it is written or a default.
+    pub fn about(&self, key: &str, message: &str) -> Error {
+        match self.span_of(key) {
+            Some(span) => self.at(&span, message),
+            None => self.missing(message),
+        }
+    }
+
+    /// Where a key's value is written.
+    fn span_of(&self, key: &str) -> Option<Range<usize>> {
+        if let Some(i) = (0..self.flags.len()).rev().find(|&i| self.flags[i].key == key) {
+            let start = self.flag_start(i);
+            return Some(start..start);
+        }
+        let root = DeTable::parse(&self.text).ok()?;
+        let mut table = root.get_ref();
+        let mut parts = key.split('.').peekable();
+        while let Some(part) = parts.next() {
+            let value = table.get(part)?;
+            match value.get_ref() {
+                DeValue::Table(inner) if parts.peek().is_some() => table = inner,
+                _ => return Some(value.span()),
+            }
+        }
+        None
     }
 
     /// An error about the configuration as a whole.

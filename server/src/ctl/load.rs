@@ -3,15 +3,15 @@
 
 use super::Failure;
 use super::message::{Writer, attribute, flag};
-use rustls_pki_types::PrivateKeyDer;
-use rustls_pki_types::pem::PemObject;
 use std::path::PathBuf;
 use toml::Spanned;
 use ttls::config::{CertificateId, ClientCertificate, Credentials, UnknownName};
 use ttls::suite::group_code;
-use ttls_server::certificates::{Store, read};
+use ttls_crypto::sign::Encoding;
+use ttls_server::certificates::{Store, private_key};
 use ttls_server::config::Source;
 use ttls_server::config::source::Written;
+use ttls_server::files;
 use ttls_server::settings;
 use zeroize::Zeroizing;
 
@@ -78,13 +78,14 @@ fn certificate(
     let mut inner = Writer::default();
     inner.put(attribute::CHAIN, credential.chain.entries())?;
     // The store has read it once already, so it is there and fits the certificate.
-    let pem = Zeroizing::new(read(written, key_at, &written.path(key_at))?);
-    let key = PrivateKeyDer::from_pem_slice(&pem)?;
-    let (encoding, der) = match &key {
-        PrivateKeyDer::Pkcs8(der) => (0, der.secret_pkcs8_der()),
-        PrivateKeyDer::Sec1(der) => (1, der.secret_sec1_der()),
-        PrivateKeyDer::Pkcs1(der) => (2, der.secret_pkcs1_der()),
-        _ => return Err(Failure::failed("a private key of an unknown kind")),
+    let path = written.path(key_at);
+    let blocks = files::read_pem(written, key_at, &path)?;
+    let (encoding, der) =
+        private_key(&blocks).map_err(|e| Failure::failed(format!("{}{e}", path.display())))?;
+    let encoding = match encoding {
+        Encoding::Pkcs8 => 0,
+        Encoding::Sec1 => 1,
+        Encoding::Pkcs1 => 2,
     };
     inner.put(attribute::KEY, der)?;
     inner.put(attribute::KEY_ENCODING, &[encoding])?;
@@ -113,7 +114,7 @@ fn tickets(written: &Written, message: &mut Writer) -> Result<(), Failure> {
     }
     match &tickets.secret_file {
         Some(at) => {
-            let secret = Zeroizing::new(read(written, at, &written.path(at))?);
+            let secret = files::read(written, at, &written.path(at))?;
             message.put(attribute::TICKET_SECRET, &secret)?;
         }
         None => {
@@ -123,7 +124,7 @@ fn tickets(written: &Written, message: &mut Writer) -> Result<(), Failure> {
         }
     }
     if let Some(at) = &tickets.previous_secret_file {
-        let secret = Zeroizing::new(read(written, at, &written.path(at))?);
+        let secret = files::read(written, at, &written.path(at))?;
         message.put(attribute::TICKET_SECRET_BEFORE, &secret)?;
     }
     Ok(())

@@ -542,6 +542,9 @@ impl Connection {
                 .number("out", relay.bytes_out)
                 .number("handshake_ms", relay.handshake_ms);
         }
+        if let Stage::Handshake(negotiation) = &self.stage {
+            line.some("refused", negotiation.refusal());
+        }
         line.number("ms", ms).display("result", outcome).end();
     }
 }

@@ -109,6 +109,8 @@ pub struct Context {
     pub jobs: Jobs,
     /// Which handshakes it is done for, and when.
     pub admission: Admission,
+    /// Signatures of clients' certificates that may still be checked in this sweep.
+    pub certificate_checks: u64,
     /// Connections in their handshake.
     pub half_open: Count,
     /// Handshakes with something to do.

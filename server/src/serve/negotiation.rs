@@ -180,9 +180,12 @@ impl Negotiation {
                 cx.jobs.push(key, active, job);
                 return Turn::Fate(Fate::Job);
             }
-            // Behind a PROXY header, the first bytes of TLS may be here already.
+            // Behind a PROXY header, the first bytes of TLS may be here already; and what waits for a certificate to be judged is.
             let here = std::mem::take(&mut self.header_read) && self.window.unopened() > 0;
-            if !here && let Err(fate) = self.receive(cx, client) {
+            if !here
+                && !self.is_postponed()
+                && let Err(fate) = self.receive(cx, client)
+            {
                 return Turn::Fate(fate);
             }
             if self.expects_header {
@@ -271,10 +274,35 @@ impl Negotiation {
         let mut inbound = Inbound::new(storage(small, large), window);
         let out = out.as_mut().map_or(&mut [][..], Storage::bytes_mut);
         let mut out = Outbound::new(out, out_len);
-        cx.with_environment(active, *source, verifier.as_deref_mut(), resumes, |environment| match done {
-            None => handshake.receive(environment, &mut inbound, &mut out),
-            Some(done) => handshake.resume(environment, done, &mut inbound, &mut out),
-        })
+        if let Some(verifier) = verifier {
+            verifier.allow(cx.certificate_checks);
+        }
+        let step =
+            cx.with_environment(
+                active,
+                *source,
+                verifier.as_deref_mut(),
+                resumes,
+                |environment| match done {
+                    None => handshake.receive(environment, &mut inbound, &mut out),
+                    Some(done) => handshake.resume(environment, done, &mut inbound, &mut out),
+                },
+            );
+        if let Some(verifier) = verifier {
+            cx.certificate_checks = verifier.allowed();
+        }
+        step
+    }
+
+    /// Whether a certificate of the client's waits for a sweep that can judge it.
+    fn is_postponed(&self) -> bool {
+        self.verifier.as_ref().is_some_and(|verifier| verifier.is_postponed())
+    }
+
+    /// Why the client's certificates were not accepted.
+    pub fn refusal(&self) -> Option<&str> {
+        let refusal = self.verifier.as_ref()?.refusal()?;
+        Some(&refusal.text)
     }
 
     /// Does what a step asks for; `None` to receive more.
@@ -287,6 +315,13 @@ impl Negotiation {
         step: Step,
     ) -> Option<Turn> {
         match step {
+            Step::Receive if self.is_postponed() => {
+                let sent = self.flush(client);
+                if sent.is_none() {
+                    self.out = None;
+                }
+                Some(Turn::Fate(sent.unwrap_or(Fate::Again)))
+            }
             Step::Receive => None,
             // Before its first work nothing is written: while it waits it needs no storage for that.
             Step::Work(job) if !self.called && self.out_len == 0 => {

@@ -52,6 +52,9 @@ const ACCEPTS: usize = 4;
 const SHORT_BACKLOG: i32 = 128;
 /// Instructions of the longest program for listening sockets.
 const LONGEST_FILTER: usize = 4096;
+/// Signatures of clients' certificates checked in one sweep, before what waits for them waits for the next: what others wait for
+/// them. One client may have begun when the last is left, and takes its own.
+const CHECKS_PER_SWEEP: u64 = 8;
 /// Boxes of each kind that stay ready.
 const READY: usize = 256;
 /// Milliseconds for which a retired listening socket waits for clients half-way through TCP's handshake.
@@ -206,6 +209,7 @@ impl Worker {
                 clock,
                 jobs: Jobs::new(cpu),
                 admission: Admission::new(limit, &settings.overload, clock),
+                certificate_checks: 0,
                 half_open: Count::default(),
                 // Whole from the start: queues that grew in a flood would stay at the end of the heap, and pin all of it.
                 pending: VecDeque::with_capacity(limit),
@@ -272,6 +276,7 @@ impl Worker {
         }
         (self.cx.now, self.cx.clock) = time();
         self.served = !self.cx.again.is_empty();
+        self.cx.certificate_checks = CHECKS_PER_SWEEP;
         for event in &*events {
             let (data, flags) = (event.data, event.flags);
             self.event(data.u64(), flags);

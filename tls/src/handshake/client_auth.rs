@@ -112,6 +112,6 @@ pub(super) fn verify_signature(
     let signed = signed.ok_or(Error::Illegal("CertificateVerify uses a scheme that was not offered"))?;
     let content = content(signed).ok_or(Error::Internal("a hash of the transcript that was not kept"))?;
     verifier(cx.env)?
-        .verify_signature(scheme, content.as_bytes(), signature)
+        .verify_signature(version, scheme, content.as_bytes(), signature)
         .map_err(|_| Error::BadProof("the client's CertificateVerify"))
 }
