@@ -55,9 +55,10 @@ fuzz:
 fuzz-smoke:
 	ci/fuzz 5 --optional
 
-# Branches of the release code that handles secrets, counted: fails on new ones.
+# Branches of the release code that handles secrets, counted: fails on new ones. And what operations leave in memory.
 audit:
 	ci/constant-time
+	ci/leftovers
 
 # Branches and addresses that depend on a secret, found by valgrind; about half a minute.
 audit-valgrind:
@@ -65,7 +66,7 @@ audit-valgrind:
 
 # A statistical test of the time of whole batches; some minutes, better on an idle machine.
 audit-timing:
-	cargo run --release -p ttls-crypto --example timing
+	cargo run --release -p ttls-audit --bin timing
 
 # Builds ttls.ko for stock Debian kernels and tests it in QEMU: about ten minutes the first time, five later.
 # KERNELS=6.1 tests one of them, KERNELS=newest what Debian 13's backports offer: see kmod/test/run.

@@ -15,6 +15,8 @@
 #[cfg(target_arch = "x86_64")]
 mod gather;
 #[cfg(target_arch = "x86_64")]
+mod lineup;
+#[cfg(target_arch = "x86_64")]
 mod mlkem;
 #[cfg(target_arch = "x86_64")]
 mod p256;
@@ -28,6 +30,7 @@ use core::mem::MaybeUninit;
 use crate::cpu::Cpu;
 use crate::job::{Failed, Output, Work};
 use crate::rsa::Way;
+use crate::wipe::wiping_stack;
 
 /// One item of work and the place for its result.
 pub struct Item<'k> {
@@ -90,8 +93,16 @@ impl Engine {
         self.cpu
     }
 
-    /// Computes every item that has no result yet.
+    /// Computes every item that has no result yet; of their secrets, nothing stays behind on the stack, in vector registers
+    /// or in the engine.
     pub fn run(&mut self, items: &mut [Item<'_>]) {
+        let depths = items.iter().filter(|item| item.result.is_none()).map(|item| item.work.depth());
+        if let Some(depth) = depths.max() {
+            wiping_stack(depth, || self.compute(items));
+        }
+    }
+
+    fn compute(&mut self, items: &mut [Item<'_>]) {
         #[cfg(target_arch = "x86_64")]
         self.run_lanes(items);
         // What the lanes did not take, or could not finish.

@@ -182,6 +182,82 @@ impl Adx {
 #[cfg(target_arch = "x86_64")]
 cpufeatures::new!(adx, "bmi2", "adx");
 
+/// Zeroes the vector registers, as wide as this CPU and its operating system have them, and masks of lanes.
+pub(crate) fn wipe_vector_registers() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: each function is called where its feature was found.
+    unsafe {
+        if avx512::get() {
+            wipe_upper_registers();
+        }
+        if avx::get() {
+            wipe_lower_registers();
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+cpufeatures::new!(avx, "avx");
+#[cfg(target_arch = "x86_64")]
+cpufeatures::new!(avx512, "avx512f");
+
+/// The first sixteen, in their whole width.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx")]
+fn wipe_lower_registers() {
+    // SAFETY: the assembly writes what it declares.
+    unsafe {
+        core::arch::asm!(
+            "vzeroall",
+            out("ymm0") _, out("ymm1") _, out("ymm2") _, out("ymm3") _,
+            out("ymm4") _, out("ymm5") _, out("ymm6") _, out("ymm7") _,
+            out("ymm8") _, out("ymm9") _, out("ymm10") _, out("ymm11") _,
+            out("ymm12") _, out("ymm13") _, out("ymm14") _, out("ymm15") _,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+}
+
+/// Those that AVX-512 adds.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn wipe_upper_registers() {
+    // SAFETY: the assembly writes what it declares.
+    unsafe {
+        core::arch::asm!(
+            "vpxord zmm16, zmm16, zmm16",
+            "vpxord zmm17, zmm17, zmm17",
+            "vpxord zmm18, zmm18, zmm18",
+            "vpxord zmm19, zmm19, zmm19",
+            "vpxord zmm20, zmm20, zmm20",
+            "vpxord zmm21, zmm21, zmm21",
+            "vpxord zmm22, zmm22, zmm22",
+            "vpxord zmm23, zmm23, zmm23",
+            "vpxord zmm24, zmm24, zmm24",
+            "vpxord zmm25, zmm25, zmm25",
+            "vpxord zmm26, zmm26, zmm26",
+            "vpxord zmm27, zmm27, zmm27",
+            "vpxord zmm28, zmm28, zmm28",
+            "vpxord zmm29, zmm29, zmm29",
+            "vpxord zmm30, zmm30, zmm30",
+            "vpxord zmm31, zmm31, zmm31",
+            "kxorw k1, k1, k1",
+            "kxorw k2, k2, k2",
+            "kxorw k3, k3, k3",
+            "kxorw k4, k4, k4",
+            "kxorw k5, k5, k5",
+            "kxorw k6, k6, k6",
+            "kxorw k7, k7, k7",
+            out("zmm16") _, out("zmm17") _, out("zmm18") _, out("zmm19") _,
+            out("zmm20") _, out("zmm21") _, out("zmm22") _, out("zmm23") _,
+            out("zmm24") _, out("zmm25") _, out("zmm26") _, out("zmm27") _,
+            out("zmm28") _, out("zmm29") _, out("zmm30") _, out("zmm31") _,
+            out("k1") _, out("k2") _, out("k3") _, out("k4") _, out("k5") _, out("k6") _, out("k7") _,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+}
+
 /// The state components that the operating system saves. Only after CPUID showed OSXSAVE.
 #[cfg(target_arch = "x86_64")]
 fn xcr0() -> u32 {

@@ -7,6 +7,7 @@
 use crate::rsa::Way;
 use crate::secret::Secret;
 use crate::sign::{Scheme, SigningKey};
+use crate::wipe::{Depth, wiping_stack};
 use crate::{key_exchange, mlkem, p256, x25519};
 
 /// Key-exchange groups (RFC 8446 §4.2.7; draft-ietf-tls-ecdhe-mlkem for the hybrid).
@@ -212,10 +213,19 @@ impl Work<'_> {
     /// # Errors
     /// See [`Failed`].
     pub fn run(&self) -> Result<Output, Failed> {
-        self.run_by(Way::Scalar)
+        wiping_stack(self.depth(), || self.run_by(Way::Scalar))
     }
 
-    /// [`Work::run`], an RSA signature on the given way.
+    /// How deep in the stack it goes.
+    pub(crate) const fn depth(&self) -> Depth {
+        match self {
+            Self::KeyExchange(KeyExchange::Respond { peer: PeerShare::X25519MlKem768(_), .. }) => Depth::Kem,
+            Self::KeyExchange(_) => Depth::Curves,
+            Self::Sign(key, _) => key.depth(),
+        }
+    }
+
+    /// [`Work::run`], an RSA signature on the given way, for callers that wipe the stack.
     pub(crate) fn run_by(&self, way: Way<'_>) -> Result<Output, Failed> {
         match self {
             Self::KeyExchange(exchange) => key_exchange::run(exchange),

@@ -26,11 +26,11 @@ pub(crate) fn run(exchange: &KeyExchange) -> Result<Output, Failed> {
 fn key_pair(group: Group, seed: &Seed) -> Result<(Share, Secret<32>), Failed> {
     let (first, second) = halves(seed);
     match group {
-        Group::X25519 => Ok((share(&x25519::public_key(&first)), first)),
+        Group::X25519 => Ok((share(&x25519::public_of(&first)), first)),
         // The chance that a half is out of range is 2^-32, that both are 2^-64.
         Group::Secp256r1 => [first, second]
             .into_iter()
-            .find_map(|private| Some((share(&p256::public_key(&private).ok()?), private)))
+            .find_map(|private| Some((share(&p256::public_of(&private).ok()?), private)))
             .ok_or(Failed::Unsupported),
         Group::X25519MlKem768 => Err(Failed::Unsupported),
     }
@@ -38,8 +38,8 @@ fn key_pair(group: Group, seed: &Seed) -> Result<(Share, Secret<32>), Failed> {
 
 fn shared_secret(private: &Secret<32>, peer: &PeerShare) -> Result<SharedSecret, Failed> {
     let secret = match peer {
-        PeerShare::X25519(peer) => x25519::agree(private, peer).map_err(|_| Failed::BadPeerShare)?,
-        PeerShare::Secp256r1(peer) => p256::agree(private, peer).map_err(|_| Failed::BadPeerShare)?,
+        PeerShare::X25519(peer) => x25519::shared_with(private, peer).map_err(|_| Failed::BadPeerShare)?,
+        PeerShare::Secp256r1(peer) => p256::shared_with(private, peer).map_err(|_| Failed::BadPeerShare)?,
         PeerShare::X25519MlKem768(_) => return Err(Failed::Unsupported),
     };
     Ok(shared(secret.expose()))
@@ -49,7 +49,7 @@ fn respond_hybrid(peer: &[u8; MAX_PEER_SHARE], seed: &Seed) -> Result<Output, Fa
     let x25519 = x25519_half(peer, seed)?;
     let (key, message) = mlkem_half(peer, seed);
     let (ciphertext, secret) =
-        mlkem::encapsulate(key, &Secret::new(*message)).map_err(|_| Failed::BadPeerShare)?;
+        mlkem::encapsulation(key, &Secret::new(*message)).map_err(|_| Failed::BadPeerShare)?;
     Ok(join(&ciphertext, secret.expose(), &x25519))
 }
 
@@ -63,8 +63,8 @@ pub(crate) struct X25519Half {
 pub(crate) fn x25519_half(peer: &[u8; MAX_PEER_SHARE], seed: &Seed) -> Result<X25519Half, Failed> {
     let (private, _) = halves(seed);
     let peer = peer.last_chunk().ok_or(Failed::BadPeerShare)?;
-    let secret = x25519::agree(&private, peer).map_err(|_| Failed::BadPeerShare)?;
-    Ok(X25519Half { share: x25519::public_key(&private), secret })
+    let secret = x25519::shared_with(&private, peer).map_err(|_| Failed::BadPeerShare)?;
+    Ok(X25519Half { share: x25519::public_of(&private), secret })
 }
 
 /// What ML-KEM takes of a hybrid exchange: the encapsulation key and the message.
@@ -89,6 +89,12 @@ pub(crate) fn join(
     both.expose_mut()[..mlkem::SHARED].copy_from_slice(secret);
     both.expose_mut()[mlkem::SHARED..].copy_from_slice(x25519.secret.expose());
     Output::Exchanged { share: share(&encoding), shared: shared(both.expose()) }
+}
+
+/// A key pair of a seed's first half, whose share was computed.
+pub(crate) fn generated(encoding: &[u8], seed: &Seed) -> Output {
+    let (private, _) = halves(seed);
+    Output::Generated { share: share(encoding), private }
 }
 
 fn halves(seed: &Seed) -> (Secret<32>, Secret<32>) {

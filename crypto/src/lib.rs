@@ -28,3 +28,4 @@ mod key_exchange;
 mod lanes;
 mod limbs;
 mod recode;
+pub mod wipe;

@@ -15,6 +15,7 @@ mod sample;
 mod tests;
 
 use crate::secret::Secret;
+use crate::wipe::{Depth, wiping_stack};
 
 /// Encapsulation key length in bytes.
 pub const ENCAPSULATION_KEY: usize = 1184;
@@ -35,6 +36,14 @@ pub fn encapsulate(
     key: &[u8; ENCAPSULATION_KEY],
     message: &Secret<32>,
 ) -> Result<([u8; CIPHERTEXT], Secret<SHARED>), InvalidKey> {
+    wiping_stack(Depth::Kem, || encapsulation(key, message))
+}
+
+/// [`encapsulate`], for callers that wipe the stack.
+pub(crate) fn encapsulation(
+    key: &[u8; ENCAPSULATION_KEY],
+    message: &Secret<32>,
+) -> Result<([u8; CIPHERTEXT], Secret<SHARED>), InvalidKey> {
     #[cfg(feature = "std")]
     if crate::aead::graviola_runs() {
         return fast(key, message);
@@ -43,7 +52,7 @@ pub fn encapsulate(
 }
 
 /// Graviola, whose deterministic encapsulation is public but undocumented: hence the exact version in
-/// Cargo.toml, and the vectors run through it. It wipes message and secret, not all intermediate values.
+/// Cargo.toml, and the vectors run through it.
 #[cfg(feature = "std")]
 fn fast(
     key: &[u8; ENCAPSULATION_KEY],

@@ -12,7 +12,8 @@ pub(crate) mod table;
 use zeroize::Zeroize;
 
 use crate::limbs;
-use crate::secret::{Secret, wiping_stack};
+use crate::secret::Secret;
+use crate::wipe::{Depth, wiping_stack};
 use multiply::{multiply, multiply_base};
 use point::Affine;
 use scalar::Scalar;
@@ -31,14 +32,7 @@ pub struct Invalid;
 /// # Errors
 /// [`Invalid`] if the bytes are zero or not below n (chance 2^-32): draw again.
 pub fn public_key(private: &Secret<SCALAR>) -> Result<[u8; POINT], Invalid> {
-    wiping_stack(|| {
-        let mut scalar = Scalar::from_be_bytes(private.expose()).ok_or(Invalid)?;
-        let mut point = multiply_base(&scalar);
-        let public = point.to_affine().to_bytes();
-        scalar.zeroize();
-        point.zeroize();
-        Ok(public)
-    })
+    wiping_stack(Depth::Curves, || public_of(private))
 }
 
 /// The x-coordinate shared between `private` and the peer's `public` point.
@@ -46,15 +40,28 @@ pub fn public_key(private: &Secret<SCALAR>) -> Result<[u8; POINT], Invalid> {
 /// # Errors
 /// [`Invalid`] if the point is not on the curve or the scalar is out of range.
 pub fn agree(private: &Secret<SCALAR>, public: &[u8; POINT]) -> Result<Secret<SCALAR>, Invalid> {
-    wiping_stack(|| {
-        let public = Affine::from_bytes(public)?;
-        let mut scalar = Scalar::from_be_bytes(private.expose()).ok_or(Invalid)?;
-        let mut point = multiply(&scalar, &public);
-        let mut x = point.affine_x();
-        let shared = Secret::new(limbs::to_be_bytes(&x.to_limbs()));
-        scalar.zeroize();
-        point.zeroize();
-        x.zeroize();
-        Ok(shared)
-    })
+    wiping_stack(Depth::Curves, || shared_with(private, public))
+}
+
+/// [`public_key`], for callers that wipe the stack.
+pub(crate) fn public_of(private: &Secret<SCALAR>) -> Result<[u8; POINT], Invalid> {
+    let mut scalar = Scalar::from_be_bytes(private.expose()).ok_or(Invalid)?;
+    let mut point = multiply_base(&scalar);
+    let public = point.to_affine().to_bytes();
+    scalar.zeroize();
+    point.zeroize();
+    Ok(public)
+}
+
+/// [`agree`], for callers that wipe the stack.
+pub(crate) fn shared_with(private: &Secret<SCALAR>, public: &[u8; POINT]) -> Result<Secret<SCALAR>, Invalid> {
+    let public = Affine::from_bytes(public)?;
+    let mut scalar = Scalar::from_be_bytes(private.expose()).ok_or(Invalid)?;
+    let mut point = multiply(&scalar, &public);
+    let mut x = point.affine_x();
+    let shared = Secret::new(limbs::to_be_bytes(&x.to_limbs()));
+    scalar.zeroize();
+    point.zeroize();
+    x.zeroize();
+    Ok(shared)
 }

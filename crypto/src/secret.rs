@@ -50,22 +50,3 @@ impl<const N: usize> fmt::Debug for Secret<N> {
         f.write_str("Secret(..)")
     }
 }
-
-/// Stack that the deepest scalar multiplication uses, with room to spare.
-const DEPTH: usize = 8192 / size_of::<u64>();
-
-/// Runs `compute` and overwrites the stack it left behind: spilled registers and copies that no
-/// variable's own wiping reaches.
-pub(crate) fn wiping_stack<T>(compute: impl FnOnce() -> T) -> T {
-    #[inline(never)]
-    fn call<T>(compute: impl FnOnce() -> T) -> T {
-        compute()
-    }
-    #[inline(never)]
-    fn overwrite() {
-        crate::ct::barrier_all(&mut [0; DEPTH]);
-    }
-    let result = call(compute);
-    overwrite();
-    result
-}

@@ -10,6 +10,7 @@ use crate::hash;
 use crate::job::{Failed, SignRequest, Signature};
 use crate::p256::ecdsa;
 use crate::rsa::{self, Padding, Way};
+use crate::wipe::{Depth, wiping_stack};
 
 /// Signature schemes a server can use (RFC 8446 §4.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,11 +77,11 @@ impl SigningKey {
     /// # Errors
     /// [`KeyError`], whose text says what is wrong and what to do.
     pub fn from_der(encoding: Encoding, der: &[u8]) -> Result<Self, KeyError> {
-        match encoding {
+        wiping_stack(Depth::Rsa, || match encoding {
             Encoding::Pkcs8 => read::pkcs8(der),
             Encoding::Sec1 => read::sec1(der),
             Encoding::Pkcs1 => read::pkcs1(der),
-        }
+        })
     }
 
     /// The kind of key.
@@ -108,16 +109,24 @@ impl SigningKey {
     /// [`Failed::Unsupported`] if the scheme does not fit the key, or the digest the scheme;
     /// [`Failed::Fault`] if an RSA signature does not verify.
     pub fn sign(&self, request: &SignRequest) -> Result<Signature, Failed> {
-        self.sign_by(request, Way::Scalar)
+        wiping_stack(self.depth(), || self.sign_by(request, Way::Scalar))
     }
 
-    /// [`SigningKey::sign`], an RSA signature on the given way.
+    /// How deep in the stack signing goes.
+    pub(crate) const fn depth(&self) -> Depth {
+        match self.0 {
+            Key::EcdsaP256(_) => Depth::Curves,
+            Key::Rsa(_) => Depth::Rsa,
+        }
+    }
+
+    /// [`SigningKey::sign`], an RSA signature on the given way, for callers that wipe the stack.
     pub(crate) fn sign_by(&self, request: &SignRequest, way: Way<'_>) -> Result<Signature, Failed> {
         let SignRequest { scheme, digest, entropy } = request;
         match (&self.0, *scheme) {
             (Key::EcdsaP256(key), Scheme::EcdsaP256Sha256) => {
                 let digest = digest.as_bytes().try_into().map_err(|_| Failed::Unsupported)?;
-                Ok(key.sign(digest, entropy))
+                Ok(key.signature(digest, entropy))
             }
             (Key::Rsa(key), Scheme::RsaPss(hash)) => key.sign(Padding::Pss, hash, digest, entropy, way),
             (Key::Rsa(key), Scheme::RsaPkcs1(hash)) => key.sign(Padding::Pkcs1, hash, digest, entropy, way),

@@ -301,8 +301,8 @@ fn scalars() -> Vec<[u8; 32]> {
             }
         }
     }
-    // 30·2^252 − n, where the comb doubles (below n).
-    scalars.push(hex("e00000010000000000000000000000004319055258e8617b0c46353d039cdaaf"));
+    // 30·2^252 − n, where the comb doubles.
+    scalars.push(hex("e0000000ffffffff00000000000000004319055258e8617b0c46353d039cdaaf"));
     scalars
 }
 

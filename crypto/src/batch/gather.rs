@@ -229,7 +229,6 @@ impl Passes {
             self.rsa3072.flush(token, items, bits3072);
             self.rsa4096.flush(token, items, bits4096);
         }
-        computer.token.wipe_registers_and_stack();
     }
 
     /// Adds an item to its pass, after computing the pass if it is full.

@@ -7,10 +7,11 @@ use super::Item;
 use crate::cpu::{Avx2, Cpu, Ifma};
 use crate::job::{Failed, KeyExchange, PeerShare, Work};
 use crate::key_exchange::{X25519Half, join, mlkem_half, x25519_half};
-use crate::lanes::{LANES, wipe};
+use crate::lanes::LANES;
 use crate::mlkem;
 use crate::mlkem::lanes::{Input, Output, Permute, Scratch, encapsulate};
 use crate::secret::Secret;
+use crate::wipe::wipe;
 
 /// What an engine's CPU computes passes with.
 #[derive(Clone, Copy)]
@@ -102,8 +103,8 @@ impl MlKem {
             for Waiting { item, x25519 } in &*waiting {
                 let item = &mut items[*item];
                 item.result = input(item).map(|Input { key, message }| {
-                    let (ciphertext, secret) =
-                        mlkem::encapsulate(key, &Secret::new(*message)).map_err(|_| Failed::BadPeerShare)?;
+                    let (ciphertext, secret) = mlkem::encapsulation(key, &Secret::new(*message))
+                        .map_err(|_| Failed::BadPeerShare)?;
                     Ok(join(&ciphertext, secret.expose(), x25519))
                 });
             }
@@ -146,7 +147,6 @@ fn run<const W: usize>(
         });
     }
     wipe(outputs);
-    t.wipe_registers_and_stack();
 }
 
 /// What ML-KEM takes of an item; `None` if it is no hybrid exchange.

@@ -4,12 +4,14 @@
 use zeroize::Zeroizing;
 
 use super::Item;
+use super::lineup::{Lineup, Place};
 use crate::cpu::Ifma;
 use crate::job::{Output, SignRequest, Work};
+use crate::lanes::LANES;
 use crate::lanes::rsa::{Half, Modulus, Scratch, Sign, get, put, run};
-use crate::lanes::{LANES, wipe};
 use crate::rsa::{self, Crt, Padding, montgomery};
 use crate::sign::{Key, Scheme};
+use crate::wipe::wipe;
 
 /// The public exponent that the lanes verify with.
 pub(super) const EXPONENT: u64 = 65537;
@@ -19,14 +21,12 @@ pub(super) const EXPONENT: u64 = 65537;
 pub(super) struct Rsa<const HALF: usize, const FULL: usize, const K: usize, const F: usize> {
     sign: Sign<K, F>,
     scratch: Scratch<K, F>,
-    /// The item that each lane belongs to.
-    items: [usize; LANES],
-    count: usize,
+    signatures: Lineup<LANES>,
 }
 
 impl<const HALF: usize, const FULL: usize, const K: usize, const F: usize> Rsa<HALF, FULL, K, F> {
     pub(super) const fn is_full(&self) -> bool {
-        self.count == LANES
+        self.signatures.is_full()
     }
 
     /// Takes a signature in, if it fits its key; there must be room.
@@ -45,14 +45,12 @@ impl<const HALF: usize, const FULL: usize, const K: usize, const F: usize> Rsa<H
         ) else {
             return;
         };
-        let lane = self.count;
+        let Place { lane, .. } = self.signatures.push(item);
         put_half(&mut self.sign.p, lane, &key.p, &key.dp, &r_p);
         put_half(&mut self.sign.q, lane, &key.q, &key.dq, &r_q);
         put(&mut self.sign.qinv, lane, &key.qinv);
         put_modulus(&mut self.sign.n, lane, &key.n);
         put(&mut self.sign.message, lane, &message);
-        self.items[lane] = item;
-        self.count += 1;
     }
 
     /// Computes what was gathered and hands out the verified results; other items keep `None`.
@@ -62,12 +60,12 @@ impl<const HALF: usize, const FULL: usize, const K: usize, const F: usize> Rsa<H
         items: &mut [Item<'_>],
         crt: fn(&rsa::PrivateKey) -> Option<&Crt<HALF, FULL>>,
     ) {
-        if self.count == 0 {
+        if self.signatures.len() == 0 {
             return;
         }
         // SAFETY: the token proves the features.
         unsafe { run(t, &mut self.sign, &mut self.scratch) };
-        for (lane, &item) in self.items[..self.count].iter().enumerate() {
+        for (Place { lane, .. }, item) in self.signatures.iter() {
             let item = &mut items[item];
             if self.sign.verified.has(lane)
                 && let Work::Sign(key, _) = &item.work
@@ -80,7 +78,7 @@ impl<const HALF: usize, const FULL: usize, const K: usize, const F: usize> Rsa<H
             }
         }
         wipe(core::slice::from_mut(&mut self.sign));
-        self.count = 0;
+        self.signatures.clear();
     }
 }
 

@@ -2,33 +2,31 @@
 //! One pass of X25519 and X25519MLKEM768.
 
 use super::Item;
+use super::lineup::{Lineup, Place};
 use super::mlkem::{MlKem, Token};
 use crate::job::{Failed, Group, KeyExchange, Output, PeerShare, Seed, Work};
-use crate::key_exchange::{X25519Half, share, shared};
+use crate::key_exchange::{X25519Half, generated, share, shared};
 use crate::lanes::field25519::Curve25519;
 use crate::lanes::x25519::{Agree, Generate, Scratch, run};
-use crate::lanes::{LANES, VECTORS, get, put, wipe};
+use crate::lanes::{LANES, VECTORS, get, put};
 use crate::limbs;
 use crate::secret::Secret;
+use crate::wipe::wipe;
 
 /// Most key pairs, and most agreements, of a pass.
 const CAPACITY: usize = VECTORS * LANES;
 
-/// Gathers items until a pass is full or flushed.
+/// Gathers items until a pass is full or flushed. A response is a key pair and an agreement, in the same order.
 pub(super) struct X25519 {
     generate: [Generate; VECTORS],
     agree: [Agree; VECTORS],
-    /// The item that each key pair belongs to.
-    generate_items: [usize; CAPACITY],
-    generated: usize,
-    /// The item that each agreement belongs to, and where its key pair is if it makes one.
-    agree_items: [(usize, Option<usize>); CAPACITY],
-    agreed: usize,
+    key_pairs: Lineup<CAPACITY>,
+    agreements: Lineup<CAPACITY>,
 }
 
 impl X25519 {
     pub(super) const fn is_full(&self) -> bool {
-        self.generated == CAPACITY || self.agreed == CAPACITY
+        self.key_pairs.is_full() || self.agreements.is_full()
     }
 
     /// Takes a job of this curve in; there must be room.
@@ -37,7 +35,7 @@ impl X25519 {
         match exchange {
             KeyExchange::Generate { seed, .. } => self.push_generate(item, seed),
             KeyExchange::Agree { private, peer: PeerShare::X25519(peer) } => {
-                self.push_agree((item, None), private.expose(), peer);
+                self.push_agree(item, private.expose(), peer);
             }
             KeyExchange::Respond { seed, peer } => {
                 let peer = match peer {
@@ -46,7 +44,7 @@ impl X25519 {
                     PeerShare::Secp256r1(_) => None,
                 };
                 let (Some(peer), Some(private)) = (peer, seed.expose().first_chunk()) else { return };
-                self.push_agree((item, Some(self.generated)), private, peer);
+                self.push_agree(item, private, peer);
                 self.push_generate(item, seed);
             }
             KeyExchange::Agree { .. } => {}
@@ -55,18 +53,14 @@ impl X25519 {
 
     fn push_generate(&mut self, item: usize, seed: &Seed) {
         let Some(private) = seed.expose().first_chunk() else { return };
-        let (vector, lane) = (self.generated / LANES, self.generated % LANES);
+        let Place { vector, lane } = self.key_pairs.push(item);
         put(&mut self.generate[vector].private, lane, &limbs::from_le_bytes(private));
-        self.generate_items[self.generated] = item;
-        self.generated += 1;
     }
 
-    fn push_agree(&mut self, item: (usize, Option<usize>), private: &[u8; 32], peer: &[u8; 32]) {
-        let (vector, lane) = (self.agreed / LANES, self.agreed % LANES);
+    fn push_agree(&mut self, item: usize, private: &[u8; 32], peer: &[u8; 32]) {
+        let Place { vector, lane } = self.agreements.push(item);
         put(&mut self.agree[vector].private, lane, &limbs::from_le_bytes(private));
         put(&mut self.agree[vector].peer, lane, &limbs::from_le_bytes(peer));
-        self.agree_items[self.agreed] = item;
-        self.agreed += 1;
     }
 
     /// Computes what was gathered and hands out the results, those of hybrid exchanges to `mlkem`.
@@ -77,44 +71,46 @@ impl X25519 {
         items: &mut [Item<'_>],
         mlkem: (Token, &mut MlKem),
     ) {
-        let (generated, agreed) = (self.generated, self.agreed);
-        let generate = &mut self.generate[..self.generated.div_ceil(LANES)];
-        let agree = &mut self.agree[..self.agreed.div_ceil(LANES)];
+        let generate = &mut self.generate[..self.key_pairs.vectors()];
+        let agree = &mut self.agree[..self.agreements.vectors()];
+        let counts = (self.key_pairs.len(), self.agreements.len());
         t.compiled(
             #[inline(always)]
-            || run(t, (generate, generated), (agree, agreed), scratch),
+            || run(t, (generate, counts.0), (agree, counts.1), scratch),
         );
 
-        let public = |index: usize| limbs::to_le_bytes(&get(&generate[index / LANES].public, index % LANES));
-        for (index, &item) in self.generate_items[..self.generated].iter().enumerate() {
+        let public = |place: Place| limbs::to_le_bytes(&get(&generate[place.vector].public, place.lane));
+        for (place, item) in self.key_pairs.iter() {
             if let Work::KeyExchange(KeyExchange::Generate { seed, .. }) = &items[item].work {
-                let mut private = Secret::zero();
-                private.expose_mut().copy_from_slice(&seed.expose()[..32]);
-                items[item].result = Some(Ok(Output::Generated { share: share(&public(index)), private }));
+                items[item].result = Some(Ok(generated(&public(place), seed)));
             }
         }
-        for (index, &(item, pair)) in self.agree_items[..self.agreed].iter().enumerate() {
-            let (vector, lane) = (&agree[index / LANES], index % LANES);
+        let mut key_pairs = self.key_pairs.iter();
+        for (Place { vector, lane }, item) in self.agreements.iter() {
+            let vector = &agree[vector];
             if vector.low_order.has(lane) {
                 items[item].result = Some(Err(Failed::BadPeerShare));
                 continue;
             }
             let secret = Secret::new(limbs::to_le_bytes(&get(&vector.shared, lane)));
-            let output = match (&items[item].work, pair) {
-                (Work::KeyExchange(KeyExchange::Respond { peer, .. }), Some(pair)) => {
+            let output = match &items[item].work {
+                Work::KeyExchange(KeyExchange::Respond { peer, .. }) => {
+                    let Some((place, _)) = key_pairs.find(|(_, other)| *other == item) else { continue };
+                    let public = public(place);
                     if peer.group() == Group::X25519MlKem768 {
-                        let half = X25519Half { share: public(pair), secret };
-                        mlkem.1.push(mlkem.0, item, half, items);
+                        mlkem.1.push(mlkem.0, item, X25519Half { share: public, secret }, items);
                         continue;
                     }
-                    Output::Exchanged { share: share(&public(pair)), shared: shared(secret.expose()) }
+                    Output::Exchanged { share: share(&public), shared: shared(secret.expose()) }
                 }
                 _ => Output::Agreed(shared(secret.expose())),
             };
             items[item].result = Some(Ok(output));
         }
+        drop(key_pairs);
         wipe(generate);
         wipe(agree);
-        (self.generated, self.agreed) = (0, 0);
+        self.key_pairs.clear();
+        self.agreements.clear();
     }
 }

@@ -15,12 +15,13 @@ use core::arch::x86_64::{
 use core::marker::PhantomData;
 use core::ops::{Add, BitAnd, BitOr, BitXor, Not, Sub};
 
+use super::LANES;
 use super::simd::{self, Simd};
 use super::vector::{self, Block};
-use super::{LANES, Plain};
 use crate::cpu::Avx2;
 #[cfg(feature = "std")]
 use crate::cpu::AvxIfma;
+use crate::wipe::Plain;
 
 /// Lanes of one part.
 const PART: usize = LANES / 2;
@@ -193,11 +194,6 @@ impl<E: Copy> Simd for Half<E> {
         }
         // SAFETY: the token proves the features.
         unsafe { compiled(work) }
-    }
-
-    fn wipe_registers_and_stack(self) {
-        // SAFETY: the token proves AVX2.
-        unsafe { super::wipe_avx2_registers_and_stack() }
     }
 
     #[inline(always)]

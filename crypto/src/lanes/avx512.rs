@@ -3,10 +3,11 @@
 
 use core::arch::x86_64::__m256i;
 
+use super::LANES;
 use super::simd::{Simd, Vector, Vector52};
 use super::vector::{Block, Mask, V};
-use super::{LANES, Plain};
 use crate::cpu::Ifma;
+use crate::wipe::Plain;
 
 // SAFETY: integers.
 unsafe impl Plain for V {}
@@ -38,10 +39,6 @@ impl Simd for Ifma {
         }
         // SAFETY: the token proves the features.
         unsafe { compiled(work) }
-    }
-
-    fn wipe_registers_and_stack(self) {
-        super::wipe_registers_and_stack(self);
     }
 
     #[inline(always)]

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! ECDSA on P-256 (FIPS 186-5 §6.4.1), eight lanes: once nonces and their points are there.
 
+use super::VECTORS;
 use super::invert::invert_all;
 use super::montgomery::{Fe, Montgomery, N};
 use super::p256::Generate;
 use super::vector::{Block, Mask};
-use super::{VECTORS, wipe};
+use crate::wipe::{Plain, wipe};
 
 /// Eight signatures to compute. Integers are little-endian words, one lane per item.
 #[derive(Clone, Copy)]
@@ -24,6 +25,9 @@ pub(crate) struct Sign {
     /// Out: lanes with a signature. The others (r = 0, s = 0, no nonce point) go to scalar code.
     pub(crate) done: Mask,
 }
+
+// SAFETY: integers, and masks of lanes.
+unsafe impl Plain for Sign {}
 
 /// Inverses of the nonces of one pass.
 pub(crate) struct Scratch<S: Montgomery, const PARTS: usize> {

@@ -8,7 +8,6 @@ pub(crate) mod radix25;
 pub(crate) mod radix51;
 
 use super::LANES;
-use super::Plain;
 #[cfg(feature = "std")]
 use super::avx::{Evex, Vex};
 use super::avx::{Half, Without};
@@ -18,6 +17,7 @@ use super::vector::{Block, MASK51};
 use crate::cpu::Ifma;
 use crate::inversion::{self, Modulus};
 use crate::limbs::Limbs;
+use crate::wipe::Plain;
 
 /// 2^255 − 19.
 const P: Modulus = Modulus {

@@ -21,6 +21,7 @@ use super::simd::{Simd, Simd52, Vector as _, Vector52 as _};
 use super::vector::{Block, MASK52};
 use crate::inversion::{self, Modulus};
 use crate::limbs::Limbs;
+use crate::wipe::Plain;
 
 /// How an instruction set multiplies numbers of five limbs, as columns that are reduced later.
 pub(crate) trait Montgomery: Simd {
@@ -53,6 +54,9 @@ pub(crate) trait Prime: Copy {
 /// A carried residue.
 #[derive(Clone, Copy)]
 pub(crate) struct Fe<S: Simd, M>([S::Vector; 5], PhantomData<M>);
+
+// SAFETY: integers.
+unsafe impl<S: Simd, M: Copy> Plain for Fe<S, M> {}
 
 /// An uncarried residue.
 #[derive(Clone, Copy)]

@@ -7,14 +7,15 @@
 //!
 //! Bounds are multiples of p, see [`super::montgomery`]. Every point keeps X < 1.01p, Y < 3.3p, Z < 2.7p.
 
+use super::VECTORS;
 use super::ecdsa::Sign;
 use super::invert::invert_all;
 use super::montgomery::{Fe as Residue, Loose, Montgomery, N, P, Prime as _};
 use super::recode::{Digit, odd};
 use super::vector::{Block, Mask};
-use super::{VECTORS, wipe};
 use crate::p256::scalar;
 use crate::p256::table::{ENTRIES, TABLE, WINDOW, WINDOWS};
+use crate::wipe::{Plain, wipe};
 
 type Fe<S> = Residue<S, P>;
 
@@ -29,6 +30,9 @@ pub(crate) struct Generate {
     /// Out: lanes with a result. The others go to scalar code.
     pub(crate) done: Mask,
 }
+
+// SAFETY: integers, and a mask of lanes.
+unsafe impl Plain for Generate {}
 
 /// Eight shared secrets to compute.
 #[derive(Clone, Copy)]
@@ -45,6 +49,9 @@ pub(crate) struct Agree {
     /// Out: lanes with a result. The others, if on the curve, go to scalar code.
     pub(crate) done: Mask,
 }
+
+// SAFETY: integers, and masks of lanes.
+unsafe impl Plain for Agree {}
 
 /// Most vectors of [`Agree`] in one pass: a table of 10 KiB each.
 pub(crate) const AGREE_VECTORS: usize = 4;
@@ -206,6 +213,9 @@ pub(crate) struct Jacobian<S: Montgomery> {
     z: Fe<S>,
 }
 
+// SAFETY: integers.
+unsafe impl<S: Montgomery> Plain for Jacobian<S> {}
+
 impl<S: Montgomery> Jacobian<S> {
     /// 2·self (dbl-2001-b of the Explicit-Formulas Database with Z = 2YZ).
     #[inline(always)]
@@ -308,6 +318,9 @@ pub(crate) struct Multiples<S: Montgomery> {
     /// Z of entry i over Z of entry i − 1, until [`Multiples::normalize`].
     steps: [Fe<S>; MULTIPLES],
 }
+
+// SAFETY: integers.
+unsafe impl<S: Montgomery> Plain for Multiples<S> {}
 
 impl<S: Montgomery> Multiples<S> {
     /// Computes the multiples with co-Z additions (N. Meloni, WAIFI 2007; formulas of R. Goundar,

@@ -14,8 +14,8 @@
 use core::ops::Range;
 
 use super::vector::{Block, MASK52, Mask, V};
-use super::wipe;
 use crate::cpu::Ifma;
+use crate::wipe::{Plain, wipe};
 
 /// Five limbs.
 pub(crate) type Group = [Block; 5];
@@ -63,6 +63,9 @@ pub(crate) struct Sign<const K: usize, const F: usize> {
     /// Out: lanes whose result, raised to 65537, is the message. The others must not be released.
     pub(crate) verified: Mask,
 }
+
+// SAFETY: integers, and a mask of lanes.
+unsafe impl<const K: usize, const F: usize> Plain for Sign<K, F> {}
 
 /// Scratch of one pass; `wide` has room for a product of two moduli.
 pub(crate) struct Scratch<const K: usize, const F: usize> {

@@ -4,8 +4,9 @@
 use core::arch::x86_64::__m256i;
 use core::ops::{Add, BitAnd, BitOr, BitXor, Not, Sub};
 
+use super::LANES;
 use super::vector::{Block, Mask};
-use super::{LANES, Plain};
+use crate::wipe::Plain;
 
 /// A token that proves the instructions, and how they are used.
 ///
@@ -28,8 +29,6 @@ pub(crate) trait Simd: Copy {
     fn part(self, part: usize) -> Self;
     /// Calls `work`, compiled for the instructions: it and what it calls must be `#[inline(always)]`.
     fn compiled<R>(self, work: impl FnOnce() -> R) -> R;
-    /// Wipes what passes leave in vector registers and on the stack.
-    fn wipe_registers_and_stack(self);
 
     fn zero(self) -> Self::Vector;
     fn splat(self, value: u64) -> Self::Vector;

@@ -14,6 +14,7 @@ use core::ops::{Add, BitAnd, BitOr, BitXor, Not, Sub};
 
 use super::LANES;
 use crate::cpu::Ifma;
+use crate::wipe::Plain;
 
 /// The low 51 bits.
 pub(crate) const MASK51: u64 = (1 << 51) - 1;
@@ -24,6 +25,9 @@ pub(crate) const MASK52: u64 = (1 << 52) - 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C, align(64))]
 pub(crate) struct Block(pub(crate) [u64; LANES]);
+
+// SAFETY: integers.
+unsafe impl Plain for Block {}
 
 impl Block {
     pub(crate) const ZERO: Self = Self([0; LANES]);

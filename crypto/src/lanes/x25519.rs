@@ -6,7 +6,8 @@ use super::invert::invert_all;
 use super::recode::{Digit, odd};
 use super::simd::Vector as _;
 use super::vector::{Block, Mask};
-use super::{LANES, VECTORS, wipe};
+use super::{LANES, VECTORS};
+use crate::wipe::{Plain, wipe};
 use crate::x25519::table::{ENTRIES, TABLE, WINDOW, WINDOWS};
 
 type Fe<S> = <S as Curve25519>::Field;
@@ -21,6 +22,9 @@ pub(crate) struct Generate {
     pub(crate) public: [Block; 4],
 }
 
+// SAFETY: integers.
+unsafe impl Plain for Generate {}
+
 /// Eight shared secrets to compute.
 #[derive(Clone, Copy)]
 pub(crate) struct Agree {
@@ -33,6 +37,9 @@ pub(crate) struct Agree {
     /// Out: lanes whose peer point has low order; their `shared` means nothing.
     pub(crate) low_order: Mask,
 }
+
+// SAFETY: integers, and a mask of lanes.
+unsafe impl Plain for Agree {}
 
 /// Fractions of one pass, first those of [`Generate`], then those of [`Agree`].
 pub(crate) struct Scratch<S: Curve25519, const PARTS: usize> {

@@ -8,7 +8,7 @@ use core::arch::x86_64::{
 };
 
 use crate::cpu::{Avx2, Ifma};
-use crate::lanes::Plain;
+use crate::wipe::Plain;
 
 /// Words of a state.
 const WORDS: usize = 25;
@@ -52,8 +52,6 @@ impl<const W: usize> States<W> {
 pub(crate) trait Permute<const W: usize>: Copy {
     /// Permutes every state.
     fn permute(self, states: &mut States<W>);
-    /// Wipes what passes leave in vector registers and on the stack.
-    fn wipe_registers_and_stack(self);
 }
 
 impl Permute<4> for Avx2 {
@@ -66,11 +64,6 @@ impl Permute<4> for Avx2 {
         // SAFETY: the token proves AVX2.
         unsafe { permute(states) }
     }
-
-    fn wipe_registers_and_stack(self) {
-        // SAFETY: the token proves AVX2.
-        unsafe { crate::lanes::wipe_avx2_registers_and_stack() }
-    }
 }
 
 impl Permute<8> for Ifma {
@@ -82,10 +75,6 @@ impl Permute<8> for Ifma {
         }
         // SAFETY: the token proves AVX-512F.
         unsafe { permute(states) }
-    }
-
-    fn wipe_registers_and_stack(self) {
-        crate::lanes::wipe_registers_and_stack(self);
     }
 }
 

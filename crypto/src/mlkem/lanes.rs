@@ -12,7 +12,8 @@ use super::keccak::States;
 use super::ntt::{Multiplier, Polynomial, Sum};
 use super::sample::{BLOCK, Uniform, centered_binomial};
 use super::{CIPHERTEXT, ENCAPSULATION_KEY, SHARED};
-use crate::lanes::{LANES, Plain, wipe};
+use crate::lanes::LANES;
+use crate::wipe::{Plain, wipe};
 
 /// Polynomials in a vector (k of FIPS 203 §8).
 const K: usize = 3;

@@ -14,7 +14,7 @@ use core::arch::x86_64::{
     _mm256_unpacklo_epi64,
 };
 
-use crate::lanes::Plain;
+use crate::wipe::Plain;
 
 /// The modulus.
 pub(super) const Q: i16 = 3329;

@@ -9,7 +9,7 @@ use core::arch::x86_64::{
 
 use super::bytes::{self, twelve_bits};
 use super::ntt::{N, Polynomial, Q};
-use crate::lanes::Plain;
+use crate::wipe::Plain;
 
 /// Bytes that SHAKE128 gives at a time.
 pub(super) const BLOCK: usize = 168;

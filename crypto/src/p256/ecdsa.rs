@@ -9,7 +9,8 @@ use super::scalar::Scalar;
 use super::{Invalid, POINT, SCALAR};
 use crate::job::Signature;
 use crate::limbs;
-use crate::secret::{Secret, wiping_stack};
+use crate::secret::Secret;
+use crate::wipe::{Depth, wiping_stack};
 
 /// A private signing key; wiped when dropped.
 pub struct PrivateKey {
@@ -33,7 +34,7 @@ impl PrivateKey {
 
     /// The public point, uncompressed.
     pub fn public_key(&self) -> [u8; POINT] {
-        wiping_stack(|| multiply_base(&self.scalar).to_affine().to_bytes())
+        wiping_stack(Depth::Curves, || multiply_base(&self.scalar).to_affine().to_bytes())
     }
 
     /// Signs a SHA-256 digest; the signature is in DER (RFC 3279 §2.2.3).
@@ -41,7 +42,12 @@ impl PrivateKey {
     /// The nonce comes from the key, the digest and `entropy` together (RFC 6979 §3.6): equal inputs
     /// give equal signatures, and bad entropy alone does not endanger the key.
     pub fn sign(&self, digest: &[u8; 32], entropy: &Secret<32>) -> Signature {
-        let (r, s) = wiping_stack(|| self.sign_with(digest, entropy.expose()));
+        wiping_stack(Depth::Curves, || self.signature(digest, entropy))
+    }
+
+    /// [`Self::sign`], for callers that wipe the stack.
+    pub(crate) fn signature(&self, digest: &[u8; 32], entropy: &Secret<32>) -> Signature {
+        let (r, s) = self.sign_with(digest, entropy.expose());
         der(&r.to_be_bytes(), &s.to_be_bytes())
     }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Scalar multiplication on P-256, in constant time.
 //!
-//! Both ways add odd signed windows with formulas that fail only for equal points. Partial sums are
-//! too small to meet the next addend modulo n, except at the last addition: there k = n − 34 (by
-//! windows of 5) and k = 30·2^252 − n (on the comb) add a point to itself. So the last addition,
-//! and only it, can also double.
+//! Both ways add odd signed windows with formulas that fail only for equal points. As integers, a partial sum is never
+//! its next addend; modulo n it could be one at the last addition only, where k = 2d + i·n for the last digit d and some i.
+//! By windows of 5, no odd k in 1..n has the digit that this takes. On the comb one has, 30·2^252 − n with d = 15·2^252:
+//! its last addition adds a point to itself, so that one, and only it, can also double.
 
 use zeroize::Zeroize;
 
@@ -55,7 +55,7 @@ pub(crate) fn multiply(k: &Scalar, point: &Affine) -> Jacobian {
     for window in (0..TOP_WINDOW).rev() {
         sum = sum.double_times(WINDOW);
         let addend = select_multiple(&multiples, digit::<WINDOW>(&odd, window));
-        sum = if window == 0 { sum.add(&addend) } else { sum.add_different(&addend) };
+        sum = sum.add_different(&addend);
     }
     odd.zeroize();
     sum.negated_if(flipped)
@@ -90,4 +90,47 @@ fn select_multiple(multiples: &[[u64; 16]; 12], digit: Digit) -> Jacobian {
     let point =
         Jacobian { x: Element([x0, x1, x2, x3]), y: Element([y0, y1, y2, y3]), z: Element([z0, z1, z2, z3]) };
     point.negated_if(digit.negative)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limbs;
+    use crate::p256::scalar::N;
+
+    /// Odd k in 1..n whose last digit, times its weight 2^`shift`, is half of k modulo n.
+    fn exceptional(
+        digits: impl Iterator<Item = i64>,
+        shift: usize,
+        last: impl Fn(&Limbs) -> Digit,
+    ) -> Vec<Limbs> {
+        let mut found = Vec::new();
+        for d in digits {
+            // 2·|d|·2^shift, below 2^257, less n where it is not below n.
+            let [low, high] =
+                [0, 64].map(|by| (u128::from(d.unsigned_abs() * 2) << (shift % 64) >> by) as u64);
+            let mut double: Limbs = [0; 4];
+            double[shift / 64] = low;
+            // Where something goes above the limb, that is the top one.
+            double = limbs::reduce_once(&double, high, &N.limbs);
+            let k = if d < 0 { limbs::sub(&N.limbs, &double).0 } else { double };
+            let digit = last(&k);
+            let value = i64::try_from(2 * digit.index + 1).unwrap();
+            if k[0] & 1 == 1 && d == if digit.negative == 0 { value } else { -value } {
+                found.push(k);
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn the_one_scalar_that_doubles() {
+        let odd = |most: i64| (-most..=most).filter(|d| d % 2 != 0);
+        assert!(exceptional(odd(31), 0, |k| digit::<WINDOW>(k, 0)).is_empty());
+        let last = table::WINDOWS - 1;
+        let top = (1..16).step_by(2);
+        let found = exceptional(top, table::WINDOW * last, |k| top_digit::<{ table::WINDOW }>(k, last));
+        let expected = [0x0c46_353d_039c_daaf, 0x4319_0552_58e8_617b, 0, 0xe000_0000_ffff_ffff];
+        assert_eq!(found, [expected]);
+    }
 }

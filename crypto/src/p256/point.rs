@@ -81,20 +81,19 @@ impl Jacobian {
         Self { x, y: y.halve(), z }
     }
 
-    /// self + other, and the mask of self = other, in which case the sum is wrong (Z = 0).
-    /// Right for self = −other (infinity); neither may be infinity. 12 M + 4 S.
-    #[inline(always)]
-    fn add_parts(&self, other: &Self) -> (Self, u64) {
+    /// self + other for points known to differ, neither of them infinity; right for self = −other, which gives infinity.
+    /// 12 M + 4 S.
+    pub(crate) fn add_different(&self, other: &Self) -> Self {
         let (z1z1, z2z2) = (self.z.square(), other.z.square());
         let z1z2 = self.z.mul(&other.z);
         let (z1_cubed, z2_cubed) = (self.z.mul(&z1z1), other.z.mul(&z2z2));
         let (u1, u2) = (self.x.mul(&z2z2), other.x.mul(&z1z1));
         let (s1, s2) = (self.y.mul(&z2_cubed), other.y.mul(&z1_cubed));
-        let (x, y, h, equal) = finish(&u1, &u2, &s1, &s2);
-        (Self { x, y, z: z1z2.mul(&h) }, equal)
+        let (x, y, h, _) = finish(&u1, &u2, &s1, &s2);
+        Self { x, y, z: z1z2.mul(&h) }
     }
 
-    /// [`Self::add_parts`] with a point of Z = 1: 8 M + 3 S.
+    /// self + other, and the mask of self = other, in which case the sum is wrong (Z = 0). 8 M + 3 S.
     #[inline(always)]
     fn add_affine_parts(&self, other: &Affine) -> (Self, u64) {
         let z1z1 = self.z.square();
@@ -102,17 +101,6 @@ impl Jacobian {
         let s2 = other.y.mul(&self.z.mul(&z1z1));
         let (x, y, h, equal) = finish(&self.x, &u2, &self.y, &s2);
         (Self { x, y, z: self.z.mul(&h) }, equal)
-    }
-
-    /// self + other for points known to differ, neither of them infinity.
-    pub(crate) fn add_different(&self, other: &Self) -> Self {
-        self.add_parts(other).0
-    }
-
-    /// self + other, equal or not, neither of them infinity.
-    pub(crate) fn add(&self, other: &Self) -> Self {
-        let (sum, equal) = self.add_parts(other);
-        Self::select(equal, &self.double(), &sum)
     }
 
     /// self + other for points known to differ, self not infinity.

@@ -16,7 +16,7 @@ use super::montgomery::{self, Modulus as Scalar};
 use crate::cpu::Ifma;
 use crate::ct;
 use crate::lanes::vector::{Block, MASK52, Mask, V};
-use crate::lanes::{wipe, wipe_registers_and_stack};
+use crate::wipe::wipe;
 
 /// Bits of a window.
 const WINDOW: usize = 5;
@@ -79,7 +79,6 @@ pub(crate) fn powers<const N: usize, const Z: usize, const LIMBS: usize>(
     }
     numbers.iter_mut().for_each(|number| wipe(number));
     tables.0.as_flattened_mut().iter_mut().for_each(|table| wipe(table));
-    wipe_registers_and_stack(token);
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]

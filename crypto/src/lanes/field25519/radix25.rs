@@ -15,10 +15,10 @@ use core::arch::asm;
 use core::arch::x86_64::__m256i;
 use core::mem::MaybeUninit;
 
-use crate::lanes::Plain;
 use crate::lanes::avx::{Half, Mask, V, Without};
 use crate::lanes::products::{factor, first, terms};
 use crate::lanes::simd::{Simd as _, Vector as _};
+use crate::wipe::Plain;
 
 type Token = Half<Without>;
 type Limbs = [V<Without>; 10];

@@ -8,9 +8,9 @@
 //! - [`Loose`], a sum or difference of few products: limbs < 2^61.5. What a carry takes out of a limb is
 //!   then below 2^10.5, and 19 of it below 2^15: the result is an [`Fe`].
 
-use crate::lanes::Plain;
 use crate::lanes::simd::{Simd52, Vector as _, Vector52 as _};
 use crate::lanes::vector::MASK51;
+use crate::wipe::Plain;
 
 /// Carried limbs: a factor.
 #[derive(Clone, Copy)]

@@ -258,8 +258,9 @@ fn main() {
     hybrid[1184..].copy_from_slice(&ttls_crypto::x25519::public_key(&Secret::new([3; 32])));
     let hybrid = PeerShare::X25519MlKem768(hybrid);
     let p256 = PeerShare::Secp256r1(ttls_crypto::p256::public_key(&Secret::new([3; 32])).expect("a key"));
-    let ecdsa = SigningKey::from_der(Encoding::Pkcs8, include_bytes!("../../vectors/keys/p256.pkcs8.der"));
-    let rsa = SigningKey::from_der(Encoding::Pkcs8, include_bytes!("../../vectors/keys/rsa-2048.pkcs8.der"));
+    let ecdsa = SigningKey::from_der(Encoding::Pkcs8, include_bytes!("../../../vectors/keys/p256.pkcs8.der"));
+    let rsa =
+        SigningKey::from_der(Encoding::Pkcs8, include_bytes!("../../../vectors/keys/rsa-2048.pkcs8.der"));
     let (ecdsa, rsa) = (ecdsa.expect("a key"), rsa.expect("a key"));
     let mut one = [0; 32];
     one[31] = 1;

@@ -131,10 +131,10 @@ fn main() {
     }
     let keys = [
         // The private scalar.
-        key(include_bytes!("../../vectors/keys/p256.pkcs8.der"), &[(36, 68)]),
+        key(include_bytes!("../../../vectors/keys/p256.pkcs8.der"), &[(36, 68)]),
         // p, q, dp, dq and qInv but for their top bytes, which say how long they are.
         key(
-            include_bytes!("../../vectors/keys/rsa-2048.pkcs8.der"),
+            include_bytes!("../../../vectors/keys/rsa-2048.pkcs8.der"),
             &[(564, 691), (696, 823), (828, 954), (959, 1085), (1090, 1216)],
         ),
     ];

@@ -3,7 +3,7 @@
 //!
 //! A round is a batch of one kind and one of two kinds mixed, of eight to 64 items of each, so that full and partly filled
 //! vectors meet. The last line counts what was compared; a difference panics and names the seed, and so does a CPU
-//! without that path: nothing is passed over in silence. `tests/batch.rs` has the corner cases, and vectors of others.
+//! without that path: nothing is passed over in silence. `crypto/tests/batch.rs` has the corner cases, and vectors of others.
 
 use ttls_crypto::batch::{Engine, Item};
 use ttls_crypto::cpu::{Choice, Cpu};
@@ -12,7 +12,7 @@ use ttls_crypto::job::{Group, KeyExchange, PeerShare, SignRequest, Work};
 use ttls_crypto::secret::Secret;
 use ttls_crypto::sign::{Encoding, Scheme, SigningKey};
 
-#[path = "../tests/common/mod.rs"]
+#[path = "../../../crypto/tests/common/mod.rs"]
 mod common;
 use common::{Random, bytes};
 
@@ -39,11 +39,11 @@ impl Keys {
     fn read() -> Self {
         let key = |file: &[u8]| SigningKey::from_der(Encoding::Pkcs8, file).expect("a key");
         Self {
-            ecdsa: key(include_bytes!("../../vectors/keys/p256.pkcs8.der")),
+            ecdsa: key(include_bytes!("../../../vectors/keys/p256.pkcs8.der")),
             rsa: [
-                key(include_bytes!("../../vectors/keys/rsa-2048.pkcs8.der")),
-                key(include_bytes!("../../vectors/keys/rsa-3072.pkcs8.der")),
-                key(include_bytes!("../../vectors/keys/rsa-4096.pkcs8.der")),
+                key(include_bytes!("../../../vectors/keys/rsa-2048.pkcs8.der")),
+                key(include_bytes!("../../../vectors/keys/rsa-3072.pkcs8.der")),
+                key(include_bytes!("../../../vectors/keys/rsa-4096.pkcs8.der")),
             ],
         }
     }
