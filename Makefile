@@ -55,10 +55,13 @@ fuzz:
 fuzz-smoke:
 	ci/fuzz 5 --optional
 
-# Branches of the release code that handles secrets, counted: fails on new ones. And what operations leave in memory.
+# Branches of the release code that handles secrets, counted: fails on new ones. What operations leave in memory. And whether the
+# lanes' limbs stay in their bounds (docs/bounds.md).
 audit:
 	ci/constant-time
 	ci/leftovers
+	cargo test -p ttls-crypto --lib bounds
+	cargo test -p ttls-crypto --lib ntt
 
 # Branches and addresses that depend on a secret, found by valgrind; about half a minute.
 audit-valgrind:

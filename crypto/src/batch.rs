@@ -14,6 +14,7 @@
 
 #[cfg(target_arch = "x86_64")]
 mod gather;
+mod item;
 #[cfg(target_arch = "x86_64")]
 mod lineup;
 #[cfg(target_arch = "x86_64")]
@@ -25,27 +26,13 @@ mod rsa;
 #[cfg(target_arch = "x86_64")]
 mod x25519;
 
+pub use item::Item;
+
 use core::mem::MaybeUninit;
 
 use crate::cpu::Cpu;
-use crate::job::{Failed, Output, Work};
 use crate::rsa::Way;
 use crate::wipe::wiping_stack;
-
-/// One item of work and the place for its result.
-pub struct Item<'k> {
-    /// What to compute.
-    pub work: Work<'k>,
-    /// Set by [`Engine::run`]; an item that has a result already is left alone.
-    pub result: Option<Result<Output, Failed>>,
-}
-
-impl<'k> Item<'k> {
-    /// An item without a result.
-    pub const fn new(work: Work<'k>) -> Self {
-        Self { work, result: None }
-    }
-}
 
 /// Computes batches of work. 464 KiB of scratch memory (on x86-64), wiped after every pass: keep it in a
 /// box or a static, one per thread.
@@ -69,7 +56,7 @@ impl Engine {
             // Its vectors are used only with the token that `cpu` carries.
             lanes: unsafe { MaybeUninit::zeroed().assume_init() },
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: as above.
+            // SAFETY: `MlKem` too is made of integers, and of arrays of bytes.
             mlkem: unsafe { MaybeUninit::zeroed().assume_init() },
             #[cfg(target_arch = "x86_64")]
             rsa: crate::rsa::ifma::Scratch::ZERO,
@@ -102,6 +89,7 @@ impl Engine {
         }
     }
 
+    #[inline(never)]
     fn compute(&mut self, items: &mut [Item<'_>]) {
         #[cfg(target_arch = "x86_64")]
         self.run_lanes(items);

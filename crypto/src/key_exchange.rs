@@ -1,11 +1,86 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One key exchange at a time: the groups' scalar code behind [`KeyExchange`].
+//! Key exchanges, and one at a time: the groups' scalar code.
 
-use crate::job::{
-    Failed, Group, KeyExchange, MAX_PEER_SHARE, MAX_SHARE, Output, PeerShare, Seed, Share, SharedSecret,
-};
+use crate::outcome::{Failed, MAX_SHARE, Output, Share, SharedSecret};
 use crate::secret::Secret;
 use crate::{mlkem, p256, x25519};
+
+/// Key-exchange groups (RFC 8446 §4.2.7; draft-ietf-tls-ecdhe-mlkem for the hybrid).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// X25519 (RFC 7748), 32-byte shares.
+    X25519,
+    /// NIST P-256, 65-byte uncompressed shares.
+    Secp256r1,
+    /// ML-KEM-768 then X25519: client share 1184 + 32 bytes, server share 1088 + 32 bytes.
+    X25519MlKem768,
+}
+
+/// Longest share a client sends: X25519MLKEM768.
+pub const MAX_PEER_SHARE: usize = mlkem::ENCAPSULATION_KEY + x25519::LEN;
+
+/// A peer's share, checked for its length only; the job checks its content.
+#[derive(Clone)]
+#[allow(clippy::large_enum_variant)] // a job has one fixed size; nothing here may allocate
+pub enum PeerShare {
+    /// u-coordinate (RFC 7748 §5).
+    X25519([u8; x25519::LEN]),
+    /// Uncompressed point (SEC 1 §2.3.3).
+    Secp256r1([u8; p256::POINT]),
+    /// Encapsulation key, then u-coordinate.
+    X25519MlKem768([u8; MAX_PEER_SHARE]),
+}
+
+impl PeerShare {
+    /// Takes a share from the wire; `None` if its length is not the group's.
+    pub fn new(group: Group, bytes: &[u8]) -> Option<Self> {
+        Some(match group {
+            Group::X25519 => Self::X25519(bytes.try_into().ok()?),
+            Group::Secp256r1 => Self::Secp256r1(bytes.try_into().ok()?),
+            Group::X25519MlKem768 => Self::X25519MlKem768(bytes.try_into().ok()?),
+        })
+    }
+
+    /// The share's group.
+    pub const fn group(&self) -> Group {
+        match self {
+            Self::X25519(_) => Group::X25519,
+            Self::Secp256r1(_) => Group::Secp256r1,
+            Self::X25519MlKem768(_) => Group::X25519MlKem768,
+        }
+    }
+}
+
+/// Randomness for one key exchange: the private key (first 32 bytes), then ML-KEM's message (last 32).
+pub type Seed = Secret<64>;
+
+/// One key exchange.
+pub enum KeyExchange {
+    /// TLS 1.3: a fresh key pair and the secret it shares with the peer. Gives [`Output::Exchanged`].
+    Respond {
+        /// The client's share.
+        peer: PeerShare,
+        /// Fresh randomness.
+        seed: Seed,
+    },
+    /// TLS 1.2, first flight: a fresh key pair. Gives [`Output::Generated`].
+    /// The hybrid group does not exist in TLS 1.2 and fails.
+    Generate {
+        /// X25519 or secp256r1.
+        group: Group,
+        /// Fresh randomness.
+        seed: Seed,
+    },
+    /// TLS 1.2, second flight: the secret shared with the peer. Gives [`Output::Agreed`].
+    Agree {
+        /// What [`Output::Generated`] returned.
+        private: Secret<32>,
+        /// The client's share.
+        peer: PeerShare,
+    },
+}
+
+const _: () = assert!(MAX_SHARE == mlkem::CIPHERTEXT + x25519::LEN);
 
 /// Computes `exchange` in constant time.
 pub(crate) fn run(exchange: &KeyExchange) -> Result<Output, Failed> {

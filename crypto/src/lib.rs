@@ -4,6 +4,7 @@
 //! Public-key work comes as [`job::Work`]: owned input of fixed size, one result per item.
 //! [`job::Work::run`] computes one item with scalar code; [`batch::Engine`] computes many at once.
 //! Nothing here allocates, reads a clock or draws randomness: seeds are handed in.
+//! What is `unsafe` follows the rules of `unsafe.md`, beside this file.
 #![cfg_attr(not(feature = "std"), no_std)]
 
 pub mod aead;
@@ -11,7 +12,9 @@ pub mod batch;
 pub mod cpu;
 pub mod hash;
 pub mod job;
+pub mod key_exchange;
 pub mod mlkem;
+pub mod outcome;
 pub mod p256;
 pub mod rsa;
 pub mod secret;
@@ -23,7 +26,6 @@ mod aligned;
 mod ct;
 mod der;
 mod inversion;
-mod key_exchange;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 mod limbs;

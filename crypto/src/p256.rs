@@ -18,14 +18,7 @@ use multiply::{multiply, multiply_base};
 use point::Affine;
 use scalar::Scalar;
 
-/// Length of an uncompressed point (SEC 1 §2.3.3), in bytes.
-pub const POINT: usize = 65;
-/// Length of a scalar, in bytes.
-pub const SCALAR: usize = 32;
-
-/// The bytes are not a point of the curve in uncompressed form, or not a scalar in 1..n.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Invalid;
+pub use point::{Invalid, POINT, SCALAR};
 
 /// Makes a private scalar in 1..n of 32 uniform bytes (big-endian), and its public point.
 ///

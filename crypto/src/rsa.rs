@@ -19,7 +19,7 @@ mod tests;
 use crate::cpu::Ifma;
 use crate::ct;
 use crate::hash::{self, Digest, Hmac};
-use crate::job::{Failed, Signature};
+use crate::outcome::{Failed, Signature};
 use crate::secret::Secret;
 use montgomery::{Modulus, Wide, wide};
 use zeroize::{Zeroize, Zeroizing};

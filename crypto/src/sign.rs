@@ -7,9 +7,10 @@ mod read;
 pub use error::KeyError;
 
 use crate::hash;
-use crate::job::{Failed, SignRequest, Signature};
+use crate::outcome::{Failed, Signature};
 use crate::p256::ecdsa;
 use crate::rsa::{self, Padding, Way};
+use crate::secret::Secret;
 use crate::wipe::{Depth, wiping_stack};
 
 /// Signature schemes a server can use (RFC 8446 §4.2.3).
@@ -61,6 +62,16 @@ pub enum Encoding {
     Pkcs1,
 }
 
+/// One signature over a digest.
+pub struct SignRequest {
+    /// Signature scheme; it must fit the key.
+    pub scheme: Scheme,
+    /// Digest of the message by the scheme's hash.
+    pub digest: hash::Digest,
+    /// Fresh randomness: hedges the ECDSA nonce, salts PSS (by expansion where 32 bytes are too few), blinds RSA.
+    pub entropy: Secret<32>,
+}
+
 /// A private signing key, ready for use; wiped when dropped.
 pub struct SigningKey(pub(crate) Key);
 
@@ -71,19 +82,6 @@ pub(crate) enum Key {
 }
 
 impl SigningKey {
-    /// Reads a private key and checks that it is whole: an RSA key signs once on trial, an EC key is
-    /// compared with the public key that may be next to it.
-    ///
-    /// # Errors
-    /// [`KeyError`], whose text says what is wrong and what to do.
-    pub fn from_der(encoding: Encoding, der: &[u8]) -> Result<Self, KeyError> {
-        wiping_stack(Depth::Rsa, || match encoding {
-            Encoding::Pkcs8 => read::pkcs8(der),
-            Encoding::Sec1 => read::sec1(der),
-            Encoding::Pkcs1 => read::pkcs1(der),
-        })
-    }
-
     /// The kind of key.
     pub const fn kind(&self) -> KeyKind {
         match self.0 {
@@ -95,12 +93,6 @@ impl SigningKey {
     /// Whether the key can sign with `scheme`.
     pub fn supports(&self, scheme: Scheme) -> bool {
         self.kind() == scheme.key_kind()
-    }
-
-    /// Whether `spki`, a certificate's SubjectPublicKeyInfo (RFC 5280 §4.1) in DER, holds this key's
-    /// public half.
-    pub fn matches_public_key(&self, spki: &[u8]) -> bool {
-        read::public_key_matches(spki, self)
     }
 
     /// Signs the digest in `request`.

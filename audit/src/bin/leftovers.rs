@@ -25,6 +25,7 @@ use ttls_crypto::hash::Algorithm;
 use ttls_crypto::job::{Group, KeyExchange, Output, PeerShare, SignRequest, Work};
 use ttls_crypto::secret::Secret;
 use ttls_crypto::sign::{Encoding, Scheme, SigningKey};
+use ttls_crypto::wipe::{Depth, wipe_stack};
 
 struct Wiping;
 
@@ -127,9 +128,11 @@ fn search(needles: &Needles, keys_at: &Place, buffer: &mut [u8]) -> Vec<(&'stati
                 break;
             }
             for (i, bytes) in part.windows(8).enumerate() {
-                let Some(name) = needles.find(bytes.try_into().expect("eight bytes")) else { continue };
                 let address = start + i;
-                if !own.contains(&address) && !keys_at.contains(&address) {
+                if own.contains(&address) || keys_at.contains(&address) {
+                    continue;
+                }
+                if let Some(name) = needles.find(bytes.try_into().expect("eight bytes")) {
                     found.push((name, address, fields.clone().next_back().unwrap_or_default().to_owned()));
                 }
             }
@@ -386,6 +389,27 @@ fn below_pad(work: impl FnOnce()) -> usize {
     black_box(&mut pad).as_ptr() as usize
 }
 
+/// Calls `work`, a function that is not inlined, some stack below: so that all of its own lies in what a pad covers. Then
+/// clears the pad, and the vector registers: the dynamic linker keeps those on the stack where it finds a function.
+fn cleanly(work: impl FnOnce()) {
+    #[inline(never)]
+    fn apart(work: impl FnOnce()) {
+        let mut gap = [0_u8; 1024];
+        black_box(&mut gap);
+        work();
+        black_box(&mut gap);
+    }
+    apart(work);
+    below_pad(|| {});
+    wipe_stack(Depth::Curves);
+}
+
+#[inline(never)]
+fn read_keys(keys: &mut Option<Keys>) {
+    let read = |file| SigningKey::from_der(Encoding::Pkcs8, file).expect("a key");
+    *keys = Some(Keys { ec: read(EC_FILE), rsa: RSA_FILES.map(read) });
+}
+
 #[inline(never)]
 fn control(seed: &Secret<64>) {
     let mut copy = *seed.expose();
@@ -401,8 +425,7 @@ fn observe(
     keys_at: &Place,
 ) -> (Vec<(&'static str, String)>, usize) {
     let mut needles = Needles::new();
-    note_keys(&mut needles);
-    below_pad(|| {});
+    cleanly(|| note_keys(&mut needles));
     let (done, is_done) = mpsc::channel();
     let (go_on, may_go_on) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
@@ -410,9 +433,8 @@ fn observe(
             .stack_size(4 * PAD)
             .spawn_scoped(scope, move || {
                 let mut made = Vec::new();
-                below_pad(|| {});
-                made.append(&mut items(operation, count, keys, &mut Random(count as u64), &mut needles));
-                below_pad(|| {});
+                let mut random = Random(count as u64);
+                cleanly(|| made = items(operation, count, keys, &mut random, &mut needles));
                 let bottom = below_pad(|| match operation {
                     Operation::ReadKeys => {
                         for file in [EC_FILE, RSA_FILES[0], RSA_FILES[1], RSA_FILES[2]] {
@@ -429,7 +451,7 @@ fn observe(
                     _ => engine.run(&mut made),
                 });
                 if !matches!(operation, Operation::ReadKeys | Operation::Control) {
-                    note_results(&made, &mut needles);
+                    cleanly(|| note_results(&made, &mut needles));
                 }
                 made.clear();
                 below_pad(|| {});
@@ -485,15 +507,8 @@ fn place(bottom: usize, address: usize, mapping: &str) -> String {
 fn main() {
     let only_depths = std::env::args().nth(1).is_some_and(|argument| argument == "depths");
     let mut keys = Box::new(None);
-    below_pad(|| {
-        let read = |file| SigningKey::from_der(Encoding::Pkcs8, file).expect("a key");
-        *keys = Some(Keys { ec: read(EC_FILE), rsa: RSA_FILES.map(read) });
-    });
+    cleanly(|| read_keys(&mut keys));
     let Some(keys) = &*keys else { unreachable!("just read") };
-    // The stack where they were made, and below.
-    below_pad(|| {
-        below_pad(|| {});
-    });
     let start = std::ptr::from_ref(keys) as usize;
     let keys_at = start..start + size_of::<Keys>();
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Sorts items into passes by kind.
 
-use super::Item;
+use super::item::Item;
 use super::mlkem::{MlKem, Token};
 use super::p256::P256;
 use super::rsa::{EXPONENT, Rsa};

@@ -3,13 +3,14 @@
 
 use core::mem::ManuallyDrop;
 
-use super::Item;
+use super::item::Item;
 use crate::cpu::{Avx2, Cpu, Ifma};
-use crate::job::{Failed, KeyExchange, PeerShare, Work};
-use crate::key_exchange::{X25519Half, join, mlkem_half, x25519_half};
+use crate::job::Work;
+use crate::key_exchange::{KeyExchange, PeerShare, X25519Half, join, mlkem_half, x25519_half};
 use crate::lanes::LANES;
 use crate::mlkem;
 use crate::mlkem::lanes::{Input, Output, Permute, Scratch, encapsulate};
+use crate::outcome::Failed;
 use crate::secret::Secret;
 use crate::wipe::wipe;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One pass of P-256: key pairs, agreements and ECDSA signatures.
 
-use super::Item;
+use super::item::Item;
 use super::lineup::{Lineup, Place};
 use crate::job::{Failed, KeyExchange, Output, PeerShare, Seed, Work};
 use crate::key_exchange::{generated, share, shared};
@@ -23,6 +23,7 @@ const AGREE_CAPACITY: usize = AGREE_VECTORS * LANES;
 /// Gathers items until a pass is full or flushed. A response is a key pair and an agreement, in the same order.
 pub(super) struct P256 {
     sign: [ecdsa::Sign; VECTORS],
+    nonces: [Generate; VECTORS],
     generate: [Generate; VECTORS],
     agree: [Agree; AGREE_VECTORS],
     signatures: Lineup<CAPACITY>,
@@ -97,20 +98,21 @@ impl P256 {
         items: &mut [Item<'_>],
     ) {
         let sign = &mut self.sign[..self.signatures.vectors()];
+        let nonces = &mut self.nonces[..self.signatures.vectors()];
         let generate = &mut self.generate[..self.key_pairs.vectors()];
         let agree = &mut self.agree[..self.agreements.vectors()];
         // One by one: kernels have little stack.
         t.compiled(
             #[inline(always)]
-            || nonce::derive(t, sign),
+            || nonce::derive(t, sign, nonces),
         );
         t.compiled(
             #[inline(always)]
-            || run(t, sign, generate, agree, scratch),
+            || run(t, nonces, generate, agree, scratch),
         );
         t.compiled(
             #[inline(always)]
-            || ecdsa::finish(t, sign, sign_scratch),
+            || ecdsa::finish(t, sign, nonces, sign_scratch),
         );
 
         for (Place { vector, lane }, item) in self.signatures.iter() {
@@ -151,6 +153,7 @@ impl P256 {
         }
         drop(key_pairs);
         wipe(sign);
+        wipe(nonces);
         wipe(generate);
         wipe(agree);
         self.signatures.clear();

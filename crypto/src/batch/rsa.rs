@@ -3,7 +3,7 @@
 
 use zeroize::Zeroizing;
 
-use super::Item;
+use super::item::Item;
 use super::lineup::{Lineup, Place};
 use crate::cpu::Ifma;
 use crate::job::{Output, SignRequest, Work};

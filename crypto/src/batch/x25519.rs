@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One pass of X25519 and X25519MLKEM768.
 
-use super::Item;
+use super::item::Item;
 use super::lineup::{Lineup, Place};
 use super::mlkem::{MlKem, Token};
 use crate::job::{Failed, Group, KeyExchange, Output, PeerShare, Seed, Work};

@@ -32,7 +32,7 @@ pub(crate) trait Encoding: Copy {
     /// The CPU must have the instruction in this encoding.
     unsafe fn madd_lo(sum: __m256i, a: __m256i, b: __m256i) -> __m256i;
     /// # Safety
-    /// As above.
+    /// The CPU must have the instruction in this encoding.
     unsafe fn madd_hi(sum: __m256i, a: __m256i, b: __m256i) -> __m256i;
 }
 
@@ -75,7 +75,7 @@ macro_rules! encoding {
             #[inline]
             #[target_feature(enable = "avx2")]
             unsafe fn madd_hi(mut sum: __m256i, a: __m256i, b: __m256i) -> __m256i {
-                // SAFETY: as above.
+                // SAFETY: the caller proves the instruction, which touches its operands only.
                 unsafe {
                     core::arch::asm!(
                         concat!($prefix, " vpmadd52huq {0}, {1}, {2}"),
@@ -301,10 +301,9 @@ impl<E: Copy> Simd for Half<E> {
     }
 }
 
-impl V<Without> {
-    /// The product of the low 32 bits.
+impl simd::Vector32 for V<Without> {
     #[inline(always)]
-    pub(crate) fn mul32(self, other: Self) -> Self {
+    fn mul32(self, other: Self) -> Self {
         // SAFETY: this vector proves AVX2.
         Self(unsafe { _mm256_mul_epu32(self.0, other.0) }, PhantomData)
     }

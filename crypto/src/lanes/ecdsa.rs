@@ -11,8 +11,6 @@ use crate::wipe::{Plain, wipe};
 /// Eight signatures to compute. Integers are little-endian words, one lane per item.
 #[derive(Clone, Copy)]
 pub(crate) struct Sign {
-    /// The nonce after [`super::nonce::derive`], and its point after [`super::p256::run`].
-    pub(crate) nonce: Generate,
     /// In: the private key, in 1..n.
     pub(crate) key: [Block; 4],
     /// In: the digest modulo n.
@@ -35,32 +33,33 @@ pub(crate) struct Scratch<S: Montgomery, const PARTS: usize> {
     products: [[Fe<S, N>; PARTS]; VECTORS],
 }
 
-/// Completes up to [`VECTORS`] vectors whose nonces' points are known, with one inversion for all.
+/// Completes up to [`VECTORS`] vectors whose `nonces` have their points, with one inversion for all.
 #[inline(always)]
 pub(crate) fn finish<S: Montgomery, const PARTS: usize>(
     t: S,
     sign: &mut [Sign],
+    nonces: &[Generate],
     scratch: &mut Scratch<S, PARTS>,
 ) {
     const { assert!(PARTS == S::PARTS) };
-    let count = sign.len().min(VECTORS);
+    let count = sign.len().min(nonces.len()).min(VECTORS);
     if count == 0 {
         return;
     }
     let Scratch { inverses, products } = scratch;
-    for (item, inverse) in sign.iter().zip(inverses.iter_mut()) {
+    for (nonce, inverse) in nonces.iter().zip(inverses.iter_mut()) {
         for part in 0..PARTS {
             let t = t.part(part);
-            inverse[part] = Fe::from_words(t, &item.nonce.scalar).to_montgomery(t);
+            inverse[part] = Fe::from_words(t, &nonce.scalar).to_montgomery(t);
         }
     }
     let _: [Mask; VECTORS] = invert_all(t, &mut inverses[..count], &mut products[..count]);
-    for (item, inverse) in sign.iter_mut().zip(inverses.iter()) {
+    for ((item, nonce), inverse) in sign.iter_mut().zip(nonces).zip(inverses.iter()) {
         let mut done = Mask::NONE;
         for part in 0..PARTS {
             let t = t.part(part);
             // x < p < 2n
-            let (_, r) = Fe::<S, N>::from_words(t, &item.nonce.x).reduce_once(t);
+            let (_, r) = Fe::<S, N>::from_words(t, &nonce.x).reduce_once(t);
             let key = Fe::from_words(t, &item.key).to_montgomery(t);
             // One factor in Montgomery form, one not: the product is not. Below 1.1n + 1.01n.
             let sum = r.mul(t, key).plus(Fe::from_words(t, &item.digest).loose()).carry(t);
@@ -69,7 +68,7 @@ pub(crate) fn finish<S: Montgomery, const PARTS: usize>(
             s.to_words(t, &mut item.s);
             done = done | t.bits(!r.limbs_zero() & !s.limbs_zero());
         }
-        item.done = item.nonce.done & done;
+        item.done = nonce.done & done;
     }
     wipe(inverses[..count].as_flattened_mut());
     wipe(products[..count].as_flattened_mut());

@@ -8,13 +8,9 @@ pub(crate) mod radix25;
 pub(crate) mod radix51;
 
 use super::LANES;
-#[cfg(feature = "std")]
-use super::avx::{Evex, Vex};
-use super::avx::{Half, Without};
 use super::invert::Invert;
-use super::simd::{Simd, Simd52, Vector as _};
+use super::simd::{Simd, Vector as _};
 use super::vector::{Block, MASK51};
-use crate::cpu::Ifma;
 use crate::inversion::{self, Modulus};
 use crate::limbs::Limbs;
 use crate::wipe::Plain;
@@ -28,24 +24,6 @@ const P: Modulus = Modulus {
 /// An instruction set and its limbs.
 pub(crate) trait Curve25519: Simd {
     type Field: Field<Self>;
-}
-
-impl Curve25519 for Ifma {
-    type Field = radix51::Fe<Self>;
-}
-
-#[cfg(feature = "std")]
-impl Curve25519 for Half<Vex> {
-    type Field = radix51::Fe<Self>;
-}
-
-#[cfg(feature = "std")]
-impl Curve25519 for Half<Evex> {
-    type Field = radix51::Fe<Self>;
-}
-
-impl Curve25519 for Half<Without> {
-    type Field = radix25::Fe;
 }
 
 /// Carried: a factor.
@@ -148,49 +126,60 @@ fn carry<S: Simd>(t: S, a: [S::Vector; 5]) -> [S::Vector; 5] {
     ]
 }
 
-macro_rules! invert {
-    ([$($generics:tt)*] $field:ty, $set:ty) => {
-        impl<$($generics)*> Invert<$set> for $field {
+/// The lanes that are zero modulo p.
+#[inline(always)]
+pub(crate) fn is_zero<S: Simd, F: Field<S>>(t: S, value: F) -> S::Mask {
+    let a = canonical(t, value.to_limbs(t));
+    (a[0] | a[1] | a[2] | a[3] | a[4]).is_zero()
+}
+
+/// The inverse of lane 0, in every lane.
+#[inline(always)]
+pub(crate) fn invert_first_lane<S: Simd, F: Field<S>>(t: S, value: F) -> F {
+    let mut words = [Block::ZERO; 4];
+    to_words(t, value, &mut words);
+    let value: Limbs = [words[0].0[0], words[1].0[0], words[2].0[0], words[3].0[0]];
+    let inverse = inversion::invert(&value, &P);
+    for i in 0..4 {
+        words[i].0 = [inverse[i]; LANES];
+    }
+    from_words(t, &words)
+}
+
+/// Implements [`super::invert::Invert`] for a [`Field`].
+macro_rules! invertible {
+    ($field:ident, $set:ident) => {
+        impl<S: $set> $crate::lanes::invert::Invert<S> for $field<S> {
             #[inline(always)]
-            fn one(t: $set) -> Self {
-                Field::small(t, 1)
+            fn one(t: S) -> Self {
+                super::Field::small(t, 1)
             }
 
             #[inline(always)]
-            fn mul(self, t: $set, other: Self) -> Self {
-                self.times(t, other).carry(t)
+            fn mul(self, t: S, other: Self) -> Self {
+                super::Product::carry(super::Field::times(self, t, other), t)
             }
 
             #[inline(always)]
-            fn select(self, mask: <$set as Simd>::Mask, other: Self) -> Self {
-                Field::select(self, mask, other)
+            fn select(self, mask: S::Mask, other: Self) -> Self {
+                super::Field::select(self, mask, other)
             }
 
             #[inline(always)]
-            fn is_zero(self, t: $set) -> <$set as Simd>::Mask {
-                let a = canonical(t, self.to_limbs(t));
-                (a[0] | a[1] | a[2] | a[3] | a[4]).is_zero()
+            fn is_zero(self, t: S) -> S::Mask {
+                super::is_zero(t, self)
             }
 
             #[inline(always)]
             fn rotate<const N: i32>(self) -> Self {
-                Field::rotate::<N>(self)
+                super::Field::<S>::rotate::<N>(self)
             }
 
             #[inline(always)]
-            fn invert_first_lane(self, t: $set) -> Self {
-                let mut words = [Block::ZERO; 4];
-                to_words(t, self, &mut words);
-                let value: Limbs = [words[0].0[0], words[1].0[0], words[2].0[0], words[3].0[0]];
-                let inverse = inversion::invert(&value, &P);
-                for i in 0..4 {
-                    words[i].0 = [inverse[i]; LANES];
-                }
-                from_words(t, &words)
+            fn invert_first_lane(self, t: S) -> Self {
+                super::invert_first_lane(t, self)
             }
         }
     };
 }
-
-invert!([S: Simd52] radix51::Fe<S>, S);
-invert!([] radix25::Fe, Half<Without>);
+pub(crate) use invertible;

@@ -10,14 +10,14 @@
 //! - [`Loose`]: signed limbs below 2^61, the value not negative and below 16m when carried.
 //! - [`Wide`]: signed limbs of a double-width product or a difference of two.
 
-mod columns26;
-mod columns52;
+pub(crate) mod columns26;
+pub(crate) mod columns52;
 
 use core::marker::PhantomData;
 
 use super::LANES;
 use super::invert::Invert;
-use super::simd::{Simd, Simd52, Vector as _, Vector52 as _};
+use super::simd::{Simd, Simd32, Simd52, Vector as _, Vector32 as _, Vector52 as _};
 use super::vector::{Block, MASK52};
 use crate::inversion::{self, Modulus};
 use crate::limbs::Limbs;
@@ -27,6 +27,8 @@ use crate::wipe::Plain;
 pub(crate) trait Montgomery: Simd {
     /// Signed columns of a double-width integer.
     type Wide: Copy;
+    /// What the proof of bounds knows of a number; nothing where code serves.
+    type Value: Value;
 
     fn product(self, a: [Self::Vector; 5], b: [Self::Vector; 5]) -> Self::Wide;
     fn square(self, a: [Self::Vector; 5]) -> Self::Wide;
@@ -34,6 +36,55 @@ pub(crate) trait Montgomery: Simd {
     fn times8(a: Self::Wide) -> Self::Wide;
     /// `wide / 2^260` modulo the prime, not carried.
     fn reduce<M: Prime>(self, wide: Self::Wide) -> [Self::Vector; 5];
+    /// The limbs of `value` once they are carried: where the proof of bounds learns about the top one.
+    #[inline(always)]
+    fn carried(_value: Self::Value, limbs: [Self::Vector; 5]) -> [Self::Vector; 5] {
+        limbs
+    }
+}
+
+/// Bounds of a number as a whole, as [`crate::lanes::bounds`] follows them along the formulas.
+pub(crate) trait Value: Copy {
+    fn constant(limbs: [u64; 5]) -> Self;
+    /// Any 256 bits, times 2^`shift`.
+    fn words(shift: usize) -> Self;
+    fn plus(self, other: Self) -> Self;
+    fn minus(self, other: Self) -> Self;
+    fn plus_modulus<M: Prime>(self, count: u64) -> Self;
+    fn shl(self, shift: u32) -> Self;
+    fn times(self, other: Self) -> Self;
+    /// Divided by 2^260 once a multiple of the prime is added.
+    fn reduced<M: Prime>(self) -> Self;
+    /// Less the prime where that is not negative; of a number below two primes.
+    fn reduced_once<M: Prime>(self) -> Self;
+    /// Less the prime as often as 2^256 is in it.
+    fn folded<M: Prime>(self) -> Self;
+    fn either(self, other: Self) -> Self;
+}
+
+impl Value for () {
+    #[inline(always)]
+    fn constant(_: [u64; 5]) -> Self {}
+    #[inline(always)]
+    fn words(_: usize) -> Self {}
+    #[inline(always)]
+    fn plus(self, (): Self) -> Self {}
+    #[inline(always)]
+    fn minus(self, (): Self) -> Self {}
+    #[inline(always)]
+    fn plus_modulus<M: Prime>(self, _: u64) -> Self {}
+    #[inline(always)]
+    fn shl(self, _: u32) -> Self {}
+    #[inline(always)]
+    fn times(self, (): Self) -> Self {}
+    #[inline(always)]
+    fn reduced<M: Prime>(self) -> Self {}
+    #[inline(always)]
+    fn reduced_once<M: Prime>(self) -> Self {}
+    #[inline(always)]
+    fn folded<M: Prime>(self) -> Self {}
+    #[inline(always)]
+    fn either(self, (): Self) -> Self {}
 }
 
 /// A prime between 2^255 and 2^256.
@@ -48,23 +99,23 @@ pub(crate) trait Prime: Copy {
     /// [`Montgomery::reduce`] of columns of 52 bits.
     fn reduce52<S: Simd52>(t: S, wide: columns52::Columns<S>) -> [S::Vector; 5];
     /// [`Montgomery::reduce`] of columns of 26 bits.
-    fn reduce26(t: columns26::Token, wide: columns26::Columns) -> columns26::Limbs;
+    fn reduce26<S: Simd32>(t: S, wide: columns26::Columns<S>) -> columns26::Limbs<S>;
 }
 
 /// A carried residue.
 #[derive(Clone, Copy)]
-pub(crate) struct Fe<S: Simd, M>([S::Vector; 5], PhantomData<M>);
+pub(crate) struct Fe<S: Montgomery, M>([S::Vector; 5], S::Value, PhantomData<M>);
 
 // SAFETY: integers.
-unsafe impl<S: Simd, M: Copy> Plain for Fe<S, M> {}
+unsafe impl<S: Montgomery, M: Copy> Plain for Fe<S, M> {}
 
 /// An uncarried residue.
 #[derive(Clone, Copy)]
-pub(crate) struct Loose<S: Simd, M>([S::Vector; 5], PhantomData<M>);
+pub(crate) struct Loose<S: Montgomery, M>([S::Vector; 5], S::Value, PhantomData<M>);
 
 /// A double-width integer to be reduced.
 #[derive(Clone, Copy)]
-pub(crate) struct Wide<S: Montgomery, M>(S::Wide, PhantomData<M>);
+pub(crate) struct Wide<S: Montgomery, M>(S::Wide, S::Value, PhantomData<M>);
 
 /// Carries from limb to limb, signs included; the top limb keeps what is left.
 #[inline(always)]
@@ -84,7 +135,7 @@ impl<S: Montgomery, M: Prime> Fe<S, M> {
         for i in 0..5 {
             result[i] = t.splat(limbs[i]);
         }
-        Self(result, PhantomData)
+        Self(result, S::Value::constant(limbs), PhantomData)
     }
 
     /// The integers of 256 bits, times 2^`SHIFT`, as they are: below 2^`SHIFT`·(1 + 2^-31)·m.
@@ -92,32 +143,31 @@ impl<S: Montgomery, M: Prime> Fe<S, M> {
     #[inline(always)]
     pub(crate) fn factor_from_words<const SHIFT: usize>(words: [S::Vector; 4]) -> Self {
         let w = words;
-        Self(
-            match SHIFT {
-                0 => [
-                    w[0],
-                    w[0].shr::<52>() | w[1].shl::<12>(),
-                    w[1].shr::<40>() | w[2].shl::<24>(),
-                    w[2].shr::<28>() | w[3].shl::<36>(),
-                    w[3].shr::<16>(),
-                ],
-                1 => [
-                    w[0].shl::<1>(),
-                    w[0].shr::<51>() | w[1].shl::<13>(),
-                    w[1].shr::<39>() | w[2].shl::<25>(),
-                    w[2].shr::<27>() | w[3].shl::<37>(),
-                    w[3].shr::<15>(),
-                ],
-                _ => [
-                    w[0].shl::<2>(),
-                    w[0].shr::<50>() | w[1].shl::<14>(),
-                    w[1].shr::<38>() | w[2].shl::<26>(),
-                    w[2].shr::<26>() | w[3].shl::<38>(),
-                    w[3].shr::<14>(),
-                ],
-            },
-            PhantomData,
-        )
+        let [a, b, c, d, top] = match SHIFT {
+            0 => [
+                w[0],
+                w[0].shr::<52>() | w[1].shl::<12>(),
+                w[1].shr::<40>() | w[2].shl::<24>(),
+                w[2].shr::<28>() | w[3].shl::<36>(),
+                w[3].shr::<16>(),
+            ],
+            1 => [
+                w[0].shl::<1>(),
+                w[0].shr::<51>() | w[1].shl::<13>(),
+                w[1].shr::<39>() | w[2].shl::<25>(),
+                w[2].shr::<27>() | w[3].shl::<37>(),
+                w[3].shr::<15>(),
+            ],
+            _ => [
+                w[0].shl::<2>(),
+                w[0].shr::<50>() | w[1].shl::<14>(),
+                w[1].shr::<38>() | w[2].shl::<26>(),
+                w[2].shr::<26>() | w[3].shl::<38>(),
+                w[3].shr::<14>(),
+            ],
+        };
+        let limbs = [a.low52(), b.low52(), c.low52(), d.low52(), top];
+        Self(limbs, S::Value::words(SHIFT), PhantomData)
     }
 
     /// Clears what [`Self::factor_from_words`] left above 52 bits.
@@ -125,7 +175,7 @@ impl<S: Montgomery, M: Prime> Fe<S, M> {
     pub(crate) fn masked(self, t: S) -> Self {
         let mask = t.splat(MASK52);
         let a = self.0;
-        Self([a[0] & mask, a[1] & mask, a[2] & mask, a[3] & mask, a[4]], PhantomData)
+        Self([a[0] & mask, a[1] & mask, a[2] & mask, a[3] & mask, a[4]], self.1, PhantomData)
     }
 
     /// Reads integers, below 1.01m.
@@ -156,7 +206,12 @@ impl<S: Montgomery, M: Prime> Fe<S, M> {
         }
         let difference = carry(t, difference);
         let below = difference[4].is_negative();
-        (below, Self(difference, PhantomData).select(below, self))
+        let mut limbs = difference;
+        for i in 0..5 {
+            limbs[i] = limbs[i].select(below, self.0[i]);
+        }
+        let value = self.1.reduced_once::<M>();
+        (below, Self(S::carried(value, limbs), value, PhantomData))
     }
 
     /// Writes integers below 2^256.
@@ -178,12 +233,12 @@ impl<S: Montgomery, M: Prime> Fe<S, M> {
 
     #[inline(always)]
     pub(crate) fn mul_wide(self, t: S, other: Self) -> Wide<S, M> {
-        Wide(t.product(self.0, other.0), PhantomData)
+        Wide(t.product(self.0, other.0), self.1.times(other.1), PhantomData)
     }
 
     #[inline(always)]
     pub(crate) fn square_wide(self, t: S) -> Wide<S, M> {
-        Wide(t.square(self.0), PhantomData)
+        Wide(t.square(self.0), self.1.times(self.1), PhantomData)
     }
 
     #[inline(always)]
@@ -199,7 +254,7 @@ impl<S: Montgomery, M: Prime> Fe<S, M> {
     /// For use in sums.
     #[inline(always)]
     pub(crate) fn loose(self) -> Loose<S, M> {
-        Loose(self.0, PhantomData)
+        Loose(self.0, self.1, PhantomData)
     }
 
     /// A copy that a secret mask may select from.
@@ -208,6 +263,7 @@ impl<S: Montgomery, M: Prime> Fe<S, M> {
         let a = &self.0;
         Self(
             [a[0].read_whole(), a[1].read_whole(), a[2].read_whole(), a[3].read_whole(), a[4].read_whole()],
+            self.1,
             PhantomData,
         )
     }
@@ -219,48 +275,50 @@ impl<S: Montgomery, M: Prime> Fe<S, M> {
         for i in 0..5 {
             limbs[i] = limbs[i].select(mask, other.0[i]);
         }
-        Self(limbs, PhantomData)
+        Self(limbs, self.1.either(other.1), PhantomData)
     }
 }
 
 impl<S: Montgomery, M: Prime> Wide<S, M> {
     #[inline(always)]
     pub(crate) fn reduce(self, t: S) -> Loose<S, M> {
-        Loose(t.reduce::<M>(self.0), PhantomData)
+        Loose(t.reduce::<M>(self.0), self.1.reduced::<M>(), PhantomData)
     }
 
     #[inline(always)]
     pub(crate) fn minus(self, other: Self) -> Self {
-        Self(S::difference(self.0, other.0), PhantomData)
+        Self(S::difference(self.0, other.0), self.1.minus(other.1), PhantomData)
     }
 
     #[inline(always)]
     pub(crate) fn times8(self) -> Self {
-        Self(S::times8(self.0), PhantomData)
+        Self(S::times8(self.0), self.1.shl(3), PhantomData)
     }
 }
 
 impl<S: Montgomery, M: Prime> Loose<S, M> {
     #[inline(always)]
     pub(crate) fn zero(t: S) -> Self {
-        Self([t.zero(); 5], PhantomData)
+        Self([t.zero(); 5], S::Value::constant([0; 5]), PhantomData)
     }
 
     #[inline(always)]
     pub(crate) fn carry(self, t: S) -> Fe<S, M> {
-        Fe(carry(t, self.0), PhantomData)
+        Fe(S::carried(self.1, carry(t, self.0)), self.1, PhantomData)
     }
 
     #[inline(always)]
     pub(crate) fn plus(self, other: Self) -> Self {
         let (a, b) = (self.0, other.0);
-        Self([a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3], a[4] + b[4]], PhantomData)
+        let sums = [a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3], a[4] + b[4]];
+        Self(sums, self.1.plus(other.1), PhantomData)
     }
 
     #[inline(always)]
     pub(crate) fn minus(self, other: Self) -> Self {
         let (a, b) = (self.0, other.0);
-        Self([a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3] - b[3], a[4] - b[4]], PhantomData)
+        let differences = [a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3] - b[3], a[4] - b[4]];
+        Self(differences, self.1.minus(other.1), PhantomData)
     }
 
     /// Adds `count`·m, so that a difference is not negative.
@@ -272,7 +330,7 @@ impl<S: Montgomery, M: Prime> Loose<S, M> {
                 limbs[i] = limbs[i] + t.splat(count * M::LIMBS[i]);
             }
         }
-        Self(limbs, PhantomData)
+        Self(limbs, self.1.plus_modulus::<M>(count), PhantomData)
     }
 
     /// Times 2^`SHIFT`.
@@ -287,6 +345,7 @@ impl<S: Montgomery, M: Prime> Loose<S, M> {
                 a[3].shl::<SHIFT>(),
                 a[4].shl::<SHIFT>(),
             ],
+            self.1.shl(SHIFT),
             PhantomData,
         )
     }
@@ -294,12 +353,12 @@ impl<S: Montgomery, M: Prime> Loose<S, M> {
     /// `self + other`, or `self − other` in the lanes of `mask`.
     #[inline(always)]
     pub(crate) fn plus_or_minus(self, mask: S::Mask, other: Self) -> Self {
-        let (plus, minus) = (self.plus(other).0, self.minus(other).0);
-        let mut limbs = plus;
+        let (plus, minus) = (self.plus(other), self.minus(other));
+        let mut limbs = plus.0;
         for i in 0..5 {
-            limbs[i] = plus[i].select(mask, minus[i]);
+            limbs[i] = plus.0[i].select(mask, minus.0[i]);
         }
-        Self(limbs, PhantomData)
+        Self(limbs, plus.1.either(minus.1), PhantomData)
     }
 }
 
@@ -322,8 +381,8 @@ impl Prime for P {
             // The lowest limb of p is −1 mod 2^52, so q is column i itself, of which IFMA reads 52 bits.
             // Adding q·(2^52 − 1) clears the column and leaves q more in the next: its limb of p,
             // 2^44 − 1, becomes 2^44. The limb between p1 and p3 is zero.
-            let q = c[i];
-            c[i + 1] = (c[i + 1] + q.sar::<52>()).madd_lo(q, p1);
+            let q = c[i].low52();
+            c[i + 1] = (c[i + 1] + c[i].sar::<52>()).madd_lo(q, p1);
             c[i + 2] = c[i + 2].madd_hi(q, p1);
             c[i + 3] = c[i + 3].madd_lo(q, p3);
             c[i + 4] = c[i + 4].madd_hi(q, p3).madd_lo(q, p4);
@@ -333,7 +392,7 @@ impl Prime for P {
     }
 
     #[inline(always)]
-    fn reduce26(t: columns26::Token, mut c: columns26::Columns) -> columns26::Limbs {
+    fn reduce26<S: Simd32>(t: S, mut c: columns26::Columns<S>) -> columns26::Limbs<S> {
         let mask = t.splat(columns26::MASK);
         // As above, for q = column i mod 2^26: −q clears the column, and the other powers of two lie in four more.
         macro_rules! step {
@@ -355,14 +414,15 @@ impl<S: Montgomery> Loose<S, P> {
     /// Carries and takes multiples of p off: below 1.01p for a value of 0 to 15p.
     #[inline(always)]
     pub(crate) fn fold(self, t: S) -> Fe<S, P> {
-        let mut a = carry(t, self.0);
+        let mut a = S::carried(self.1, carry(t, self.0));
         // 2^256 = 2^224 − 2^192 − 2^96 + 1
         let top = a[4].shr::<48>();
         a[4] = (a[4] & t.splat((1 << 48) - 1)) + top.shl::<16>();
         a[3] = a[3] - top.shl::<36>();
         a[1] = a[1] - top.shl::<44>();
         a[0] = a[0] + top;
-        Fe(carry(t, a), PhantomData)
+        let value = self.1.folded::<P>();
+        Fe(S::carried(value, carry(t, a)), value, PhantomData)
     }
 }
 
@@ -386,7 +446,7 @@ impl Prime for N {
     #[inline(always)]
     fn reduce52<S: Simd52>(t: S, mut c: columns52::Columns<S>) -> [S::Vector; 5] {
         for i in 0..5 {
-            let q = t.zero().madd_lo(c[i], t.splat(MINUS_INVERSE));
+            let q = t.zero().madd_lo(c[i].low52(), t.splat(MINUS_INVERSE));
             for j in 0..5 {
                 let limb = t.splat(Self::LIMBS[j]);
                 c[i + j] = c[i + j].madd_lo(q, limb);
@@ -398,10 +458,10 @@ impl Prime for N {
     }
 
     #[inline(always)]
-    fn reduce26(t: columns26::Token, mut c: columns26::Columns) -> columns26::Limbs {
+    fn reduce26<S: Simd32>(t: S, mut c: columns26::Columns<S>) -> columns26::Limbs<S> {
         let mask = t.splat(columns26::MASK);
         for i in 0..10 {
-            let q = c[i].mul32(t.splat(MINUS_INVERSE & columns26::MASK)) & mask;
+            let q = c[i].low32().mul32(t.splat(MINUS_INVERSE & columns26::MASK)) & mask;
             for j in 0..10 {
                 let limb = Self::LIMBS[j / 2] >> (j % 2 * 26) & columns26::MASK;
                 c[i + j] = c[i + j] + q.mul32(t.splat(limb));
@@ -446,6 +506,7 @@ impl<S: Montgomery, M: Prime> Invert<S> for Fe<S, M> {
                 a[3].rotate::<K>(),
                 a[4].rotate::<K>(),
             ],
+            self.1,
             PhantomData,
         )
     }

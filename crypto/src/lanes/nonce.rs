@@ -11,6 +11,7 @@ use core::arch::x86_64::{
 };
 
 use super::ecdsa::Sign;
+use super::p256::Generate;
 use super::simd::Simd;
 use super::vector::Block;
 
@@ -305,8 +306,8 @@ fn last_block<S: Simd>(t: S, message: &Words) -> [W; 16] {
 /// Derives the nonces from key, digest and entropy. A nonce out of range is no nonce: the lane that
 /// gets it goes to scalar code.
 #[inline(always)]
-pub(crate) fn derive<S: Simd>(t: S, sign: &mut [Sign]) {
-    for item in sign {
+pub(crate) fn derive<S: Simd>(t: S, sign: &[Sign], nonces: &mut [Generate]) {
+    for (item, generate) in sign.iter().zip(nonces) {
         let seed = [words(t, &item.key), words(t, &item.digest), words(t, &item.entropy)];
         // Steps b to g.
         let value = [W::splat(t, 0x0101_0101); 8];
@@ -319,7 +320,7 @@ pub(crate) fn derive<S: Simd>(t: S, sign: &mut [Sign]) {
         // Step h.
         let nonce = hmac.of_words(t, &value);
         for i in 0..4 {
-            t.store_halves(nonce[2 * i].0, nonce[2 * i + 1].0, &mut item.nonce.scalar[3 - i]);
+            t.store_halves(nonce[2 * i].0, nonce[2 * i + 1].0, &mut generate.scalar[3 - i]);
         }
     }
 }

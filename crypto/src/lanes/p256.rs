@@ -8,7 +8,6 @@
 //! Bounds are multiples of p, see [`super::montgomery`]. Every point keeps X < 1.01p, Y < 3.3p, Z < 2.7p.
 
 use super::VECTORS;
-use super::ecdsa::Sign;
 use super::invert::invert_all;
 use super::montgomery::{Fe as Residue, Loose, Montgomery, N, P, Prime as _};
 use super::recode::{Digit, odd};
@@ -70,18 +69,18 @@ pub(crate) struct Scratch<S: Montgomery, const PARTS: usize> {
     tables: [[Multiples<S>; PARTS]; AGREE_VECTORS],
 }
 
-/// Computes up to [`VECTORS`] vectors of signatures' nonce points, as many of [`Generate`], and
+/// Computes up to [`VECTORS`] vectors of signatures' nonces, as many of key pairs, and
 /// [`AGREE_VECTORS`] of [`Agree`], with one inversion for all results and one for all tables.
 #[inline(always)]
 pub(crate) fn run<S: Montgomery, const PARTS: usize>(
     t: S,
-    sign: &mut [Sign],
+    nonces: &mut [Generate],
     generate: &mut [Generate],
     agree: &mut [Agree],
     scratch: &mut Scratch<S, PARTS>,
 ) {
     const { assert!(PARTS == S::PARTS) };
-    if sign.is_empty() && generate.is_empty() && agree.is_empty() {
+    if nonces.is_empty() && generate.is_empty() && agree.is_empty() {
         return;
     }
     let Scratch { points, inverses, products, tables } = scratch;
@@ -111,7 +110,7 @@ pub(crate) fn run<S: Montgomery, const PARTS: usize>(
         }
         count += 1;
     }
-    for (item, point) in base_multiples(sign, generate).zip(&mut points[count..]) {
+    for (item, point) in base_multiples(nonces, generate).zip(&mut points[count..]) {
         for part in 0..PARTS {
             point[part] = multiply_base(t.part(part), &item.scalar);
         }
@@ -135,7 +134,7 @@ pub(crate) fn run<S: Montgomery, const PARTS: usize>(
         }
         item.done = item.done & !zero;
     }
-    for (item, ((point, inverse), zero)) in base_multiples(sign, generate).zip(results) {
+    for (item, ((point, inverse), zero)) in base_multiples(nonces, generate).zip(results) {
         item.done = Mask::NONE;
         for part in 0..PARTS {
             let t = t.part(part);
@@ -154,10 +153,10 @@ pub(crate) fn run<S: Montgomery, const PARTS: usize>(
 }
 
 fn base_multiples<'a>(
-    sign: &'a mut [Sign],
+    nonces: &'a mut [Generate],
     generate: &'a mut [Generate],
 ) -> impl Iterator<Item = &'a mut Generate> {
-    sign.iter_mut().map(|item| &mut item.nonce).chain(generate)
+    nonces.iter_mut().chain(generate)
 }
 
 /// Lanes whose scalar lies in 1..n.

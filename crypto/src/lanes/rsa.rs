@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! RSA private-key operations, eight lanes, each with a key of its own (of the same size).
 //!
-//! Numbers are limbs of 52 bits in groups of five. Five by five limbs are multiplied in registers,
+//! Numbers are limbs of 52 bits in groups of five ([`tiles`]). Five by five limbs are multiplied in registers,
 //! fifty IFMA instructions on ten accumulators, and real loops run over such tiles: straight-line code
 //! where it counts, one text for all sizes. K groups hold the primes, F = 2K the modulus.
 //!
@@ -11,14 +11,16 @@
 //! The way is the scalar code's ([`crate::rsa`]): Chinese remainder theorem, blinded bases, Garner,
 //! and a check with the public key. Only keys with the public exponent 65537 come here.
 
+pub(crate) mod tiles;
+
 use core::ops::Range;
 
 use super::vector::{Block, MASK52, Mask, V};
 use crate::cpu::Ifma;
 use crate::wipe::{Plain, wipe};
+pub(crate) use tiles::{Group, Modulus};
+use tiles::{load, store};
 
-/// Five limbs.
-pub(crate) type Group = [Block; 5];
 const ZERO: Group = [Block::ZERO; 5];
 
 /// log2 of 65536, one less than the public exponent.
@@ -27,16 +29,6 @@ const SQUARINGS: usize = 16;
 const WINDOW: usize = 4;
 const ENTRIES: usize = 1 << WINDOW;
 const WINDOWS_PER_LIMB: usize = 52 / WINDOW;
-
-/// An odd modulus and what its Montgomery form needs.
-#[derive(Clone, Copy)]
-pub(crate) struct Modulus<const K: usize> {
-    pub(crate) m: [Group; K],
-    /// −m⁻¹ mod 2^52; further bits are ignored.
-    pub(crate) m0: Block,
-    /// R² mod m.
-    pub(crate) r2: [Group; K],
-}
 
 /// One half of the Chinese remainder theorem.
 #[derive(Clone, Copy)]
@@ -228,109 +220,26 @@ fn select<const K: usize>(
                 group[j] = group[j].select(here[entry], table[entry][i][j].load_whole(t));
             }
         }
-        store(group, &mut chosen[i]);
-    }
-}
-
-#[inline(always)]
-fn load(t: Ifma, group: &Group) -> [V; 5] {
-    let [a, b, c, d, e] = group;
-    [t.load(&a.0), t.load(&b.0), t.load(&c.0), t.load(&d.0), t.load(&e.0)]
-}
-
-#[inline(always)]
-fn store(values: [V; 5], group: &mut Group) {
-    for j in 0..5 {
-        values[j].store(&mut group[j]);
+        store(t, group, &mut chosen[i]);
     }
 }
 
 /// Carries from limb to limb, signs included; the number itself is not negative.
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
 fn carry<const K: usize>(t: Ifma, number: &mut [Group; K]) {
-    let mask = t.splat(MASK52);
-    let mut carry = t.zero();
-    for limb in number.as_flattened_mut() {
-        let sum = t.load(&limb.0) + carry;
-        carry = sum.sar::<52>();
-        (sum & mask).store(limb);
-    }
-}
-
-/// A tile: the ten columns of `low` and `high` plus `a`·`b`.
-#[inline(always)]
-fn multiply_tile(low: &mut [V; 5], high: &mut [V; 5], a: &[V; 5], b: &[V; 5]) {
-    let mut c = [low[0], low[1], low[2], low[3], low[4], high[0], high[1], high[2], high[3], high[4]];
-    // Five low products, then five high ones: each waits for the one five before, whose four cycles
-    // of latency are over.
-    for i in 0..5 {
-        for j in 0..5 {
-            c[i + j] = c[i + j].madd_lo(a[i], b[j]);
-        }
-        for j in 0..5 {
-            c[i + j + 1] = c[i + j + 1].madd_hi(a[i], b[j]);
-        }
-    }
-    *low = [c[0], c[1], c[2], c[3], c[4]];
-    *high = [c[5], c[6], c[7], c[8], c[9]];
+    tiles::carry(t, number);
 }
 
 /// wide ← a·b, not carried.
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
 fn product<const K: usize>(t: Ifma, wide: &mut [Group], a: &[Group; K], b: &[Group; K]) {
-    for i in 0..K {
-        let a = load(t, &a[i]);
-        let mut low = if i == 0 { [t.zero(); 5] } else { load(t, &wide[i]) };
-        for j in 0..K {
-            // What no row has reached yet is zero.
-            let fresh = i == 0 || j == K - 1;
-            let mut high = if fresh { [t.zero(); 5] } else { load(t, &wide[i + j + 1]) };
-            multiply_tile(&mut low, &mut high, &a, &load(t, &b[j]));
-            store(low, &mut wide[i + j]);
-            low = high;
-        }
-        store(low, &mut wide[i + K]);
-    }
+    tiles::product(t, wide, a, b);
 }
 
-/// wide ← a², not carried: tiles off the diagonal once, doubled, then those on it.
+/// wide ← a², not carried.
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
 fn product_with_itself<const K: usize>(t: Ifma, wide: &mut [Group], a: &[Group; K]) {
-    for i in 0..K - 1 {
-        let first = load(t, &a[i]);
-        let mut low = if i == 0 { [t.zero(); 5] } else { load(t, &wide[2 * i + 1]) };
-        for j in i + 1..K {
-            // What no row has reached yet is zero.
-            let fresh = i == 0 || j == K - 1;
-            let mut high = if fresh { [t.zero(); 5] } else { load(t, &wide[i + j + 1]) };
-            multiply_tile(&mut low, &mut high, &first, &load(t, &a[j]));
-            store(low, &mut wide[i + j]);
-            low = high;
-        }
-        store(low, &mut wide[i + K]);
-    }
-    for i in 0..K {
-        let a = load(t, &a[i]);
-        // No row reached the first group and the last.
-        let low = if i == 0 { [t.zero(); 5] } else { load(t, &wide[2 * i]) };
-        let high = if i == K - 1 { [t.zero(); 5] } else { load(t, &wide[2 * i + 1]) };
-        let mut c = [low[0], low[1], low[2], low[3], low[4], high[0], high[1], high[2], high[3], high[4]];
-        for i in 0..5 {
-            for j in i + 1..5 {
-                c[i + j] = c[i + j].madd_lo(a[i], a[j]);
-                c[i + j + 1] = c[i + j + 1].madd_hi(a[i], a[j]);
-            }
-        }
-        for column in &mut c {
-            *column = *column + *column;
-        }
-        for i in 0..5 {
-            c[2 * i] = c[2 * i].madd_lo(a[i], a[i]);
-            c[2 * i + 1] = c[2 * i + 1].madd_hi(a[i], a[i]);
-        }
-        store([c[0], c[1], c[2], c[3], c[4]], &mut wide[2 * i]);
-        store([c[5], c[6], c[7], c[8], c[9]], &mut wide[2 * i + 1]);
-    }
+    tiles::product_with_itself(t, wide, a);
 }
 
 impl<const K: usize> Modulus<K> {
@@ -369,52 +278,7 @@ impl<const K: usize> Modulus<K> {
     /// out ← wide/R, carried, destroying `wide`.
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi1,bmi2,lzcnt")]
     fn reduce(&self, t: Ifma, out: &mut [Group; K], wide: &mut [Group]) {
-        let m0 = t.load(&self.m0.0);
-        let lowest = load(t, &self.m[0]);
-        let mut low = load(t, &wide[0]);
-        for i in 0..K {
-            let high = load(t, &wide[i + 1]);
-            let mut c = [low[0], low[1], low[2], low[3], low[4], high[0], high[1], high[2], high[3], high[4]];
-            let mut q = [t.zero(); 5];
-            for k in 0..5 {
-                // This multiple of m clears column k.
-                q[k] = t.zero().madd_lo(c[k], m0);
-                // The next column is on the critical path: its three parts are made side by side.
-                let carry = c[k].madd_lo(q[k], lowest[0]).shr::<52>();
-                let part = t.zero().madd_lo(q[k], lowest[1]);
-                c[k + 1] = c[k + 1].madd_hi(q[k], lowest[0]) + part + carry;
-                for j in 2..5 {
-                    c[k + j] = c[k + j].madd_lo(q[k], lowest[j]);
-                }
-                for j in 1..5 {
-                    c[k + j + 1] = c[k + j + 1].madd_hi(q[k], lowest[j]);
-                }
-            }
-            low = [c[5], c[6], c[7], c[8], c[9]];
-            let mut next = None;
-            for j in 1..K {
-                let mut high = load(t, &wide[i + j + 1]);
-                multiply_tile(&mut low, &mut high, &q, &load(t, &self.m[j]));
-                if j == 1 {
-                    next = Some(low);
-                } else {
-                    store(low, &mut wide[i + j]);
-                }
-                low = high;
-            }
-            store(low, &mut wide[i + K]);
-            low = next.unwrap_or(low);
-        }
-        let mask = t.splat(MASK52);
-        let mut carry = t.zero();
-        for i in 0..K {
-            let group = if i == 0 { low } else { load(t, &wide[K + i]) };
-            for j in 0..5 {
-                let sum = group[j] + carry;
-                carry = sum.shr::<52>();
-                (sum & mask).store(&mut out[i][j]);
-            }
-        }
+        tiles::reduce(t, self, out, wide);
     }
 
     /// Subtracts m where the value, below 2m, is not below m.

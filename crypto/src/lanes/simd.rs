@@ -87,6 +87,11 @@ pub(crate) trait Vector:
     fn read_whole(&self) -> Self;
     /// Lane i takes lane i + N, of this register's lanes.
     fn rotate<const N: i32>(self) -> Self;
+    /// As it is; says that a multiplication is meant to read the low 52 bits only.
+    #[inline(always)]
+    fn low52(self) -> Self {
+        self
+    }
 }
 
 /// An instruction set with IFMA.
@@ -99,4 +104,27 @@ pub(crate) trait Vector52: Vector {
     fn madd_lo(self, a: Self, b: Self) -> Self;
     /// `self` plus the high 52 bits of the product of the low 52 bits of `a` and `b`.
     fn madd_hi(self, a: Self, b: Self) -> Self;
+}
+
+/// An instruction set that multiplies 32 bits, and does whole multiplications of ten limbs in assembly.
+pub(crate) trait Simd32: Simd<Vector: Vector32> {
+    /// The columns of f·g, of `factors` f and a `table` of 19 g, then g, in limbs of 26 and 25 bits in turn.
+    fn product25(self, factors: &[Self::Vector; 10], table: &[Self::Vector; 20]) -> [Self::Vector; 10];
+    /// The columns of f²; `wrapped` are 19 f_5 to 19 f_9.
+    fn square25(self, factors: &[Self::Vector; 10], wrapped: &[Self::Vector; 5]) -> [Self::Vector; 10];
+    /// The columns of a·b in limbs of 26 bits.
+    fn product26(self, a: &[Self::Vector; 10], b: &[Self::Vector; 10]) -> [Self::Vector; 19];
+    /// The columns of a².
+    fn square26(self, a: &[Self::Vector; 10]) -> [Self::Vector; 19];
+}
+
+/// A register of which 32 bits a lane can be multiplied.
+pub(crate) trait Vector32: Vector {
+    /// The product of the low 32 bits.
+    fn mul32(self, other: Self) -> Self;
+    /// As it is; says that a multiplication is meant to read the low 32 bits only.
+    #[inline(always)]
+    fn low32(self) -> Self {
+        self
+    }
 }

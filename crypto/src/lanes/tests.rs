@@ -109,10 +109,11 @@ fn check_p256<S: montgomery::Montgomery, const PARTS: usize>(t: S) {
     for round in 1..20 {
         let (s, g, a) = (round % (VECTORS + 1), round * 5 % (VECTORS + 1), round % 5);
         let mut sign = zeroed::<[ecdsa::Sign; VECTORS]>();
+        let mut nonces = zeroed::<[p256::Generate; VECTORS]>();
         let mut generate = zeroed::<[p256::Generate; VECTORS]>();
         let mut agree = zeroed::<[p256::Agree; p256::AGREE_VECTORS]>();
         for lane in 0..8 * s {
-            put(&mut sign[lane / 8].nonce.scalar, lane % 8, &limbs::from_be_bytes(&random.bytes()));
+            put(&mut nonces[lane / 8].scalar, lane % 8, &limbs::from_be_bytes(&random.bytes()));
             put(&mut sign[lane / 8].key, lane % 8, &limbs::from_be_bytes(&random.bytes()));
             put(&mut sign[lane / 8].digest, lane % 8, &limbs::from_be_bytes(&random.bytes()));
         }
@@ -132,8 +133,8 @@ fn check_p256<S: montgomery::Montgomery, const PARTS: usize>(t: S) {
         t.compiled(
             #[inline(always)]
             || {
-                p256::run(t, &mut sign[..s], &mut generate[..g], &mut agree[..a], &mut scratch);
-                ecdsa::finish(t, &mut sign[..s], &mut ecdsa_scratch);
+                p256::run(t, &mut nonces[..s], &mut generate[..g], &mut agree[..a], &mut scratch);
+                ecdsa::finish(t, &mut sign[..s], &nonces[..s], &mut ecdsa_scratch);
             },
         );
         for lane in 0..8 * g {
@@ -164,7 +165,7 @@ fn check_p256<S: montgomery::Montgomery, const PARTS: usize>(t: S) {
             let (r, s) = key
                 .sign_with_nonce(
                     &Scalar::reduced(&get(&item.digest, lane % 8)),
-                    &Scalar(get(&item.nonce.scalar, lane % 8)),
+                    &Scalar(get(&nonces[lane / 8].scalar, lane % 8)),
                 )
                 .unwrap();
             assert_eq!((get(&item.r, lane % 8), get(&item.s, lane % 8)), (r.0, s.0), "lane {lane}");
@@ -184,26 +185,29 @@ fn check_zero_signatures<S: montgomery::Montgomery, const PARTS: usize>(t: S) {
     let order = crate::p256::scalar::N.limbs;
     for lane in 0..LANES {
         let mut sign = zeroed::<[ecdsa::Sign; 1]>();
+        let mut nonces = zeroed::<[p256::Generate; 1]>();
         for lane in 0..LANES {
-            put(&mut sign[0].nonce.scalar, lane, &limbs::from_be_bytes(&random.bytes()));
+            put(&mut nonces[0].scalar, lane, &limbs::from_be_bytes(&random.bytes()));
             put(&mut sign[0].key, lane, &limbs::from_be_bytes(&random.bytes()));
             put(&mut sign[0].digest, lane, &limbs::from_be_bytes(&random.bytes()));
-            put(&mut sign[0].nonce.x, lane, &limbs::from_be_bytes(&random.bytes()));
+            put(&mut nonces[0].x, lane, &limbs::from_be_bytes(&random.bytes()));
         }
-        sign[0].nonce.done = Mask::ALL;
+        nonces[0].done = Mask::ALL;
         // x = n makes r = 0; the key 1 and the digest n − x make s = 0.
-        let mut r_zero = sign;
-        put(&mut r_zero[0].nonce.x, lane, &order);
-        let mut s_zero = sign;
-        put(&mut s_zero[0].nonce.x, lane, &[5, 0, 0, 0]);
+        let (mut r_zero, mut r_nonces) = (sign, nonces);
+        put(&mut r_nonces[0].x, lane, &order);
+        let (mut s_zero, mut s_nonces) = (sign, nonces);
+        put(&mut s_nonces[0].x, lane, &[5, 0, 0, 0]);
         put(&mut s_zero[0].key, lane, &[1, 0, 0, 0]);
         put(&mut s_zero[0].digest, lane, &[order[0] - 5, order[1], order[2], order[3]]);
         let mut scratch = zeroed::<ecdsa::Scratch<S, PARTS>>();
-        for (case, expected) in [(&mut sign, 0xff), (&mut r_zero, !(1 << lane)), (&mut s_zero, !(1 << lane))]
+        let failed = !(1 << lane);
+        for (case, nonces, expected) in
+            [(&mut sign, nonces, 0xff), (&mut r_zero, r_nonces, failed), (&mut s_zero, s_nonces, failed)]
         {
             t.compiled(
                 #[inline(always)]
-                || ecdsa::finish(t, case, &mut scratch),
+                || ecdsa::finish(t, case, &nonces, &mut scratch),
             );
             assert_eq!(case[0].done, Mask(expected), "lane {lane}");
         }

@@ -12,9 +12,14 @@ use core::arch::x86_64::{
 };
 use core::ops::{Add, BitAnd, BitOr, BitXor, Not, Sub};
 
-use super::LANES;
 use crate::cpu::Ifma;
+use crate::limbs::Limbs;
 use crate::wipe::Plain;
+
+/// Items in one vector.
+pub(crate) const LANES: usize = 8;
+/// Most vectors that share one inversion: 64 items.
+pub(crate) const VECTORS: usize = 8;
 
 /// The low 51 bits.
 pub(crate) const MASK51: u64 = (1 << 51) - 1;
@@ -31,6 +36,18 @@ unsafe impl Plain for Block {}
 
 impl Block {
     pub(crate) const ZERO: Self = Self([0; LANES]);
+}
+
+/// Puts an integer into one lane.
+pub(crate) fn put(words: &mut [Block; 4], lane: usize, value: &Limbs) {
+    for (word, limb) in words.iter_mut().zip(value) {
+        word.0[lane] = *limb;
+    }
+}
+
+/// Takes an integer out of one lane.
+pub(crate) fn get(words: &[Block; 4], lane: usize) -> Limbs {
+    core::array::from_fn(|i| words[i].0[lane])
 }
 
 /// Eight lanes. Its existence proves that an [`Ifma`] token exists, so its methods are safe.

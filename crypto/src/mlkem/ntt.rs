@@ -362,3 +362,95 @@ impl Sum {
         transform
     }
 }
+
+/// The bounds that functions here claim, over everything they take.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::Avx2;
+
+    fn numbers(vector: __m256i) -> [i16; 16] {
+        // SAFETY: integers of the same size.
+        unsafe { core::mem::transmute(vector) }
+    }
+
+    fn vector(numbers: [i16; 16]) -> __m256i {
+        // SAFETY: integers of the same size.
+        unsafe { core::mem::transmute(numbers) }
+    }
+
+    /// Products with every factor of every table, of all numbers that 16 bits hold.
+    #[test]
+    fn products_of_all_numbers() {
+        #[target_feature(enable = "avx2")]
+        fn check(factors: &Factors) {
+            for a in i16::MIN..=i16::MAX {
+                let products = numbers(multiply(vector([a; 16]), factors.load()));
+                for (product, factor) in products.into_iter().zip(factors.values) {
+                    assert!(product.abs() < Q, "{a} times {factor}: {product}");
+                    let error = (i32::from(product) << 16) - i32::from(a) * i32::from(factor);
+                    assert!(error % i32::from(Q) == 0, "{a} times {factor}: {product}");
+                }
+            }
+        }
+        if Avx2::detect().is_some() {
+            let tables =
+                [&BETWEEN_VECTORS[..], &WITHIN_VECTORS, &WITHIN_VECTORS_INVERSE, &GAMMAS, &[SQUARE, SCALE]];
+            for factors in tables.into_iter().flatten() {
+                // SAFETY: AVX2 was detected.
+                unsafe { check(factors) };
+            }
+        }
+    }
+
+    /// Barrett's reduction of all numbers that 16 bits hold, and the last step of those below 2q.
+    #[test]
+    fn reductions_of_all_numbers() {
+        #[target_feature(enable = "avx2")]
+        fn check() {
+            for a in i16::MIN..=i16::MAX {
+                let [reduced, ..] = numbers(reduce(vector([a; 16])));
+                assert!(
+                    (0..=Q).contains(&reduced) && (i32::from(a) - i32::from(reduced)) % i32::from(Q) == 0,
+                    "{a}"
+                );
+                if (0..2 * Q).contains(&a) {
+                    assert_eq!(numbers(canonical(vector([a; 16]))), [a % Q; 16]);
+                }
+            }
+        }
+        if Avx2::detect().is_some() {
+            // SAFETY: AVX2 was detected.
+            unsafe { check() };
+        }
+    }
+
+    /// The reduction of 32 bits, of sums as large as three products can be, of either sign, and of numbers between.
+    #[test]
+    fn reductions_of_sums() {
+        #[target_feature(enable = "avx2")]
+        fn check(value: i32) {
+            let words = |value: i32| {
+                let [a, b, c, d] = value.to_le_bytes();
+                vector(core::array::from_fn(|i| i16::from_le_bytes([[a, b], [c, d]][i % 2])))
+            };
+            let sum = Sum { lower: [words(value); 16], upper: [words(-value); 16] };
+            let Polynomial([row, ..]) = sum.reduced();
+            let [lower, upper, ..] = numbers(row);
+            for (reduced, value) in [(lower, value), (upper, -value)] {
+                assert!(reduced.abs() < Q, "{value}: {reduced}");
+                assert!(
+                    ((i64::from(reduced) << 16) - i64::from(value)) % i64::from(Q) == 0,
+                    "{value}: {reduced}"
+                );
+            }
+        }
+        if Avx2::detect().is_some() {
+            let most = 6 * i32::from(Q) * i32::from(Q);
+            for value in (0..=most).step_by(61).chain([most]) {
+                // SAFETY: AVX2 was detected.
+                unsafe { check(value) };
+            }
+        }
+    }
+}

@@ -7,8 +7,8 @@ use super::multiply::multiply_base;
 use super::nonce::Nonces;
 use super::scalar::Scalar;
 use super::{Invalid, POINT, SCALAR};
-use crate::job::Signature;
 use crate::limbs;
+use crate::outcome::Signature;
 use crate::secret::Secret;
 use crate::wipe::{Depth, wiping_stack};
 

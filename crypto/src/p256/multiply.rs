@@ -107,8 +107,7 @@ mod tests {
         let mut found = Vec::new();
         for d in digits {
             // 2·|d|·2^shift, below 2^257, less n where it is not below n.
-            let [low, high] =
-                [0, 64].map(|by| (u128::from(d.unsigned_abs() * 2) << (shift % 64) >> by) as u64);
+            let (low, high) = (2 * d.unsigned_abs()).carrying_mul(1 << (shift % 64), 0);
             let mut double: Limbs = [0; 4];
             double[shift / 64] = low;
             // Where something goes above the limb, that is the top one.

@@ -4,8 +4,16 @@
 use zeroize::Zeroize;
 
 use super::field::Element;
-use super::{Invalid, POINT};
 use crate::limbs;
+
+/// Length of an uncompressed point (SEC 1 §2.3.3), in bytes.
+pub const POINT: usize = 65;
+/// Length of a scalar, in bytes.
+pub const SCALAR: usize = 32;
+
+/// The bytes are not a point of the curve in uncompressed form, or not a scalar in 1..n.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invalid;
 
 /// A point other than infinity.
 #[derive(Clone, Copy)]

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Private keys from DER, and public keys to compare them with.
 
-use super::{Key, KeyError, SigningKey};
+use super::{Encoding, Key, KeyError, SigningKey};
 use crate::der::{self, Malformed, Reader};
 use crate::p256::{self, ecdsa};
 use crate::rsa;
 use crate::secret::Secret;
+use crate::wipe::{Depth, wiping_stack};
 
 const RSA_ENCRYPTION: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01";
 const EC_PUBLIC_KEY: &[u8] = b"\x2a\x86\x48\xce\x3d\x02\x01";
@@ -17,8 +18,34 @@ enum Algorithm {
     P256,
 }
 
+impl SigningKey {
+    /// Reads a private key and checks that it is whole: an RSA key signs once on trial, an EC key is
+    /// compared with the public key that may be next to it.
+    ///
+    /// # Errors
+    /// [`KeyError`], whose text says what is wrong and what to do.
+    pub fn from_der(encoding: Encoding, der: &[u8]) -> Result<Self, KeyError> {
+        wiping_stack(Depth::Rsa, || read(encoding, der))
+    }
+
+    /// Whether `spki`, a certificate's SubjectPublicKeyInfo (RFC 5280 §4.1) in DER, holds this key's
+    /// public half.
+    pub fn matches_public_key(&self, spki: &[u8]) -> bool {
+        public_key_matches(spki, self)
+    }
+}
+
+#[inline(never)]
+fn read(encoding: Encoding, der: &[u8]) -> Result<SigningKey, KeyError> {
+    match encoding {
+        Encoding::Pkcs8 => pkcs8(der),
+        Encoding::Sec1 => sec1(der),
+        Encoding::Pkcs1 => pkcs1(der),
+    }
+}
+
 /// PrivateKeyInfo or OneAsymmetricKey (RFC 5958 §2).
-pub(super) fn pkcs8(der: &[u8]) -> Result<SigningKey, KeyError> {
+fn pkcs8(der: &[u8]) -> Result<SigningKey, KeyError> {
     let mut info = whole(der, "PrivateKeyInfo")?;
     if info.next_is(der::SEQUENCE) {
         return Err(KeyError::Encrypted);
@@ -48,7 +75,7 @@ pub(super) fn pkcs8(der: &[u8]) -> Result<SigningKey, KeyError> {
 }
 
 /// ECPrivateKey (RFC 5915 §3) on its own, which must name its curve.
-pub(super) fn sec1(der: &[u8]) -> Result<SigningKey, KeyError> {
+fn sec1(der: &[u8]) -> Result<SigningKey, KeyError> {
     ec_private_key(der, None)
 }
 
@@ -101,7 +128,7 @@ fn padded(scalar: &[u8]) -> Result<Secret<32>, KeyError> {
 }
 
 /// RSAPrivateKey (RFC 8017 §A.1.2). The exponent d is not used, and so not checked: dp and dq are.
-pub(super) fn pkcs1(der: &[u8]) -> Result<SigningKey, KeyError> {
+fn pkcs1(der: &[u8]) -> Result<SigningKey, KeyError> {
     let mut key = whole(der, "RSAPrivateKey")?;
     match key.integer("version")? {
         [] => {}
@@ -125,7 +152,7 @@ pub(super) fn pkcs1(der: &[u8]) -> Result<SigningKey, KeyError> {
 }
 
 /// Whether a SubjectPublicKeyInfo (RFC 5280 §4.1) is the public half of `key`.
-pub(super) fn public_key_matches(spki: &[u8], key: &SigningKey) -> bool {
+fn public_key_matches(spki: &[u8], key: &SigningKey) -> bool {
     let read = || -> Result<_, KeyError> {
         let mut info = whole(spki, "SubjectPublicKeyInfo")?;
         let algorithm = algorithm_identifier(&mut info)?;

@@ -19,6 +19,7 @@ done
 check "the tests of single parts pass" passes ./unit lanes vector_powers mlkem
 check "known answers are right on every path" passes ./self_test
 check "the batch engine's tests pass" passes ./batch $(echo "$TESTS" | tr , ' ')
+check "nothing of a secret is left in memory" ./leftovers
 check "a batch takes equally many instructions, whatever its secrets are" ./timing ticks "$BATCHES"
 cp /tmp/output /tmp/ticks
 cat /tmp/ticks

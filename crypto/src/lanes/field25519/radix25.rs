@@ -7,43 +7,35 @@
 //! - [`Product`]: even columns < 2^59.1, odd ones < 2^58.4. The largest is column 0 of a multiplication: a product of
 //!   even limbs < 2^52.1, and 19 times four such and five doubled products of odd limbs < 2^50.1.
 //! - [`Loose`], a sum or difference of few products: columns < 2^62.
-//!
-//! Products are written in assembly. Ten columns and what is multiplied just fit sixteen registers, but the compiler
-//! orders the products so that columns go to memory and back.
 
-use core::arch::asm;
-use core::arch::x86_64::__m256i;
-use core::mem::MaybeUninit;
-
-use crate::lanes::avx::{Half, Mask, V, Without};
-use crate::lanes::products::{factor, first, terms};
-use crate::lanes::simd::{Simd as _, Vector as _};
+use super::invertible;
+use crate::lanes::avx::{Half, Without};
+use crate::lanes::simd::{Simd, Simd32, Vector as _, Vector32 as _};
 use crate::wipe::Plain;
 
-type Token = Half<Without>;
-type Limbs = [V<Without>; 10];
+type Limbs<S> = [<S as Simd>::Vector; 10];
 
 /// Carried limbs: a factor.
 #[derive(Clone, Copy)]
-pub(crate) struct Fe(Limbs);
+pub(crate) struct Fe<S: Simd32>(Limbs<S>);
 
 // SAFETY: integers.
-unsafe impl Plain for Fe {}
+unsafe impl<S: Simd32> Plain for Fe<S> {}
 
 /// The uncarried outcome of one multiplication.
 #[derive(Clone, Copy)]
-pub(crate) struct Product(Limbs);
+pub(crate) struct Product<S: Simd32>(Limbs<S>);
 
 /// An uncarried sum or difference.
 #[derive(Clone, Copy)]
-pub(crate) struct Loose(Limbs);
+pub(crate) struct Loose<S: Simd32>(Limbs<S>);
 
 const MASK26: u64 = (1 << 26) - 1;
 const MASK25: u64 = (1 << 25) - 1;
 
 /// Two chains of carries, half a turn apart.
 #[inline(always)]
-fn carry(t: Token, mut a: Limbs) -> Fe {
+fn carry<S: Simd32>(t: S, mut a: Limbs<S>) -> Fe<S> {
     let (even, odd) = (t.splat(MASK26), t.splat(MASK25));
     // Not a loop: the compiler would keep it, and the limbs in memory.
     macro_rules! step {
@@ -74,7 +66,7 @@ fn carry(t: Token, mut a: Limbs) -> Fe {
 }
 
 #[inline(always)]
-fn add(mut a: Limbs, b: Limbs) -> Limbs {
+fn add<S: Simd32>(mut a: Limbs<S>, b: Limbs<S>) -> Limbs<S> {
     for i in 0..10 {
         a[i] = a[i] + b[i];
     }
@@ -83,7 +75,7 @@ fn add(mut a: Limbs, b: Limbs) -> Limbs {
 
 /// `a − b` plus 2^35·p, whose limbs (about 2^61 and 2^60) exceed every column of a product.
 #[inline(always)]
-fn sub(t: Token, mut a: Limbs, b: Limbs) -> Limbs {
+fn sub<S: Simd32>(t: S, mut a: Limbs<S>, b: Limbs<S>) -> Limbs<S> {
     for i in 0..10 {
         let limb = if i == 0 { MASK26 - 18 } else { MASK26 >> (i % 2) };
         a[i] = a[i] + t.splat(limb << 35) - b[i];
@@ -92,127 +84,25 @@ fn sub(t: Token, mut a: Limbs, b: Limbs) -> Limbs {
 }
 
 #[inline(always)]
-fn select(mut a: Limbs, mask: Mask, other: Limbs) -> Limbs {
+fn select<S: Simd32>(mut a: Limbs<S>, mask: S::Mask, other: Limbs<S>) -> Limbs<S> {
     for i in 0..10 {
         a[i] = a[i].select(mask, other[i]);
     }
     a
 }
 
-/// The columns of f·g, of `factors` f and a `table` of 19 g, then g.
-///
-/// Column k of row i is f_i times g_(k − i), or 19 times g_(k − i + 10), and either lies i limbs before where row 0
-/// finds its own. Where i and k − i are odd, weights multiply to twice the column's.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn columns(factors: &Limbs, table: &[V<Without>; 20]) -> Limbs {
-    let mut c = [const { MaybeUninit::<__m256i>::uninit() }; 10];
-    // SAFETY: compiled for AVX2. Rows read f_0 to f_9, and ten limbs of the table from its tenth to its first.
-    unsafe {
-        asm!(
-            "vmovdqa ymm10, [{f}]",
-            first!("ymm10" by "g": 0 => 0, 1 => 1, 2 => 2, 3 => 3, 4 => 4, 5 => 5, 6 => 6, 7 => 7, 8 => 8, 9 => 9),
-            "2:",
-            "sub {g}, 32",
-            factor!("f": 1),
-            terms!("ymm11" by "g": 0 => 0, 2 => 2, 4 => 4, 6 => 6, 8 => 8),
-            terms!("ymm10" by "g": 1 => 1, 3 => 3, 5 => 5, 7 => 7, 9 => 9),
-            "cmp {g}, {last}",
-            "je 3f",
-            "vmovdqa ymm10, [{f} + 64]",
-            "add {f}, 64",
-            "sub {g}, 32",
-            terms!("ymm10" by "g": 0 => 0, 1 => 1, 2 => 2, 3 => 3, 4 => 4, 5 => 5, 6 => 6, 7 => 7, 8 => 8, 9 => 9),
-            "jmp 2b",
-            "3:",
-            f = inout(reg) factors.as_ptr() => _,
-            g = inout(reg) table[10..].as_ptr() => _,
-            last = in(reg) table[1..].as_ptr(),
-            out("ymm0") c[0], out("ymm1") c[1], out("ymm2") c[2], out("ymm3") c[3], out("ymm4") c[4],
-            out("ymm5") c[5], out("ymm6") c[6], out("ymm7") c[7], out("ymm8") c[8], out("ymm9") c[9],
-            out("ymm10") _, out("ymm11") _, out("ymm12") _,
-            options(readonly, nostack),
-        );
-        core::mem::transmute(c)
-    }
-}
-
-/// The columns of f²: products of different limbs count twice, of odd ones once more. `wrapped` are 19 f_5 to 19 f_9.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn columns_of_square(factors: &Limbs, wrapped: &[V<Without>; 5]) -> Limbs {
-    /// Four times the limb into `ymm11`, after [`factor`].
-    macro_rules! four {
-        () => {
-            "vpaddq ymm11, ymm11, ymm11\n"
-        };
-    }
-    let mut c = [const { MaybeUninit::<__m256i>::uninit() }; 10];
-    // SAFETY: compiled for AVX2. What is read are the ten and the five limbs.
-    unsafe {
-        asm!(
-            factor!("f": 0),
-            first!("ymm10" by "f": 0 => 0),
-            first!("ymm11" by "f": 1 => 1, 2 => 2, 3 => 3, 4 => 4, 5 => 5, 6 => 6, 7 => 7, 8 => 8, 9 => 9),
-            factor!("f": 1),
-            terms!("ymm11" by "f": 1 => 2, 2 => 3, 4 => 5, 6 => 7, 8 => 9),
-            four!(),
-            terms!("ymm11" by "f": 3 => 4, 5 => 6, 7 => 8),
-            terms!("ymm11" by "w": 9 => 0),
-            factor!("f": 2),
-            terms!("ymm10" by "f": 2 => 4),
-            terms!("ymm11" by "f": 3 => 5, 4 => 6, 5 => 7, 6 => 8, 7 => 9),
-            terms!("ymm11" by "w": 8 => 0, 9 => 1),
-            factor!("f": 3),
-            terms!("ymm11" by "f": 3 => 6, 4 => 7, 6 => 9),
-            terms!("ymm11" by "w": 8 => 1),
-            four!(),
-            terms!("ymm11" by "f": 5 => 8),
-            terms!("ymm11" by "w": 7 => 0, 9 => 2),
-            factor!("f": 4),
-            terms!("ymm10" by "f": 4 => 8),
-            terms!("ymm11" by "f": 5 => 9),
-            terms!("ymm11" by "w": 6 => 0, 7 => 1, 8 => 2, 9 => 3),
-            factor!("f": 5),
-            terms!("ymm11" by "w": 5 => 0, 6 => 1, 8 => 3),
-            four!(),
-            terms!("ymm11" by "w": 7 => 2, 9 => 4),
-            factor!("f": 6),
-            terms!("ymm10" by "w": 6 => 2),
-            terms!("ymm11" by "w": 7 => 3, 8 => 4, 9 => 5),
-            factor!("f": 7),
-            terms!("ymm11" by "w": 7 => 4, 8 => 5),
-            four!(),
-            terms!("ymm11" by "w": 9 => 6),
-            factor!("f": 8),
-            terms!("ymm10" by "w": 8 => 6),
-            terms!("ymm11" by "w": 9 => 7),
-            factor!("f": 9),
-            terms!("ymm11" by "w": 9 => 8),
-            f = in(reg) factors.as_ptr(),
-            // Where 19 f_0 would lie.
-            w = in(reg) wrapped.as_ptr().wrapping_sub(5),
-            out("ymm0") c[0], out("ymm1") c[1], out("ymm2") c[2], out("ymm3") c[3], out("ymm4") c[4],
-            out("ymm5") c[5], out("ymm6") c[6], out("ymm7") c[7], out("ymm8") c[8], out("ymm9") c[9],
-            out("ymm10") _, out("ymm11") _, out("ymm12") _,
-            options(pure, readonly, nostack, preserves_flags),
-        );
-        core::mem::transmute(c)
-    }
-}
-
-impl super::Field<Token> for Fe {
-    type Product = Product;
+impl<S: Simd32> super::Field<S> for Fe<S> {
+    type Product = Product<S>;
 
     #[inline(always)]
-    fn small(t: Token, value: u64) -> Self {
+    fn small(t: S, value: u64) -> Self {
         let mut limbs = [t.zero(); 10];
         limbs[0] = t.splat(value);
         Self(limbs)
     }
 
     #[inline(always)]
-    fn from_limbs(t: Token, limbs: [V<Without>; 5]) -> Self {
+    fn from_limbs(t: S, limbs: [S::Vector; 5]) -> Self {
         let mut result = [t.zero(); 10];
         for i in 0..5 {
             result[2 * i] = limbs[i] & t.splat(MASK26);
@@ -222,7 +112,7 @@ impl super::Field<Token> for Fe {
     }
 
     #[inline(always)]
-    fn to_limbs(self, t: Token) -> [V<Without>; 5] {
+    fn to_limbs(self, t: S) -> [S::Vector; 5] {
         let mut result = [t.zero(); 5];
         for i in 0..5 {
             result[i] = self.0[2 * i] + self.0[2 * i + 1].shl::<26>();
@@ -231,29 +121,27 @@ impl super::Field<Token> for Fe {
     }
 
     #[inline(always)]
-    fn times(self, t: Token, other: Self) -> Product {
+    fn times(self, t: S, other: Self) -> Product<S> {
         let mut table = [t.zero(); 20];
         for i in 0..10 {
             table[i] = other.0[i].mul32(t.splat(19));
             table[10 + i] = other.0[i];
         }
-        // SAFETY: the token proves AVX2.
-        Product(unsafe { columns(&self.0, &table) })
+        Product(t.product25(&self.0, &table))
     }
 
     #[inline(always)]
-    fn squared(self, t: Token) -> Product {
+    fn squared(self, t: S) -> Product<S> {
         let mut wrapped = [t.zero(); 5];
         for i in 0..5 {
             wrapped[i] = self.0[5 + i].mul32(t.splat(19));
         }
-        // SAFETY: the token proves AVX2.
-        Product(unsafe { columns_of_square(&self.0, &wrapped) })
+        Product(t.square25(&self.0, &wrapped))
     }
 
     #[inline(always)]
-    fn select(self, mask: Mask, other: Self) -> Self {
-        Self(select(self.0, mask, other.0))
+    fn select(self, mask: S::Mask, other: Self) -> Self {
+        Self(select::<S>(self.0, mask, other.0))
     }
 
     #[inline(always)]
@@ -265,34 +153,34 @@ impl super::Field<Token> for Fe {
     }
 }
 
-impl From<Fe> for Product {
+impl<S: Simd32> From<Fe<S>> for Product<S> {
     #[inline(always)]
-    fn from(carried: Fe) -> Self {
+    fn from(carried: Fe<S>) -> Self {
         Self(carried.0)
     }
 }
 
-impl super::Product<Token> for Product {
-    type Carried = Fe;
-    type Loose = Loose;
+impl<S: Simd32> super::Product<S> for Product<S> {
+    type Carried = Fe<S>;
+    type Loose = Loose<S>;
 
     #[inline(always)]
-    fn carry(self, t: Token) -> Fe {
+    fn carry(self, t: S) -> Fe<S> {
         carry(t, self.0)
     }
 
     #[inline(always)]
-    fn plus(self, other: Self) -> Loose {
-        Loose(add(self.0, other.0))
+    fn plus(self, other: Self) -> Loose<S> {
+        Loose(add::<S>(self.0, other.0))
     }
 
     #[inline(always)]
-    fn minus(self, t: Token, other: Self) -> Loose {
+    fn minus(self, t: S, other: Self) -> Loose<S> {
         Loose(sub(t, self.0, other.0))
     }
 
     #[inline(always)]
-    fn plus_small_multiple(mut self, t: Token, factor: u64, other: Fe) -> Loose {
+    fn plus_small_multiple(mut self, t: S, factor: u64, other: Fe<S>) -> Loose<S> {
         for i in 0..10 {
             self.0[i] = self.0[i] + other.0[i].mul32(t.splat(factor));
         }
@@ -300,38 +188,47 @@ impl super::Product<Token> for Product {
     }
 }
 
-impl super::Loose<Token> for Loose {
-    type Carried = Fe;
-    type Product = Product;
+impl<S: Simd32> super::Loose<S> for Loose<S> {
+    type Carried = Fe<S>;
+    type Product = Product<S>;
 
     #[inline(always)]
-    fn carry(self, t: Token) -> Fe {
+    fn carry(self, t: S) -> Fe<S> {
         carry(t, self.0)
     }
 
     #[inline(always)]
-    fn plus(self, other: Product) -> Self {
-        Self(add(self.0, other.0))
+    fn plus(self, other: Product<S>) -> Self {
+        Self(add::<S>(self.0, other.0))
     }
 
     #[inline(always)]
-    fn minus(self, t: Token, other: Product) -> Self {
+    fn minus(self, t: S, other: Product<S>) -> Self {
         Self(sub(t, self.0, other.0))
     }
 
     #[inline(always)]
-    fn select(self, mask: Mask, other: Self) -> Self {
-        Self(select(self.0, mask, other.0))
+    fn select(self, mask: S::Mask, other: Self) -> Self {
+        Self(select::<S>(self.0, mask, other.0))
     }
 }
+
+impl super::Curve25519 for Half<Without> {
+    type Field = Fe<Self>;
+}
+
+invertible!(Fe, Simd32);
 
 #[cfg(test)]
 mod tests {
     use super::super::{Field as _, Loose as _, Product as _, to_words};
     use super::*;
     use crate::cpu::Avx2;
+    use crate::lanes::avx::{Half, Without};
     use crate::lanes::vector::Block;
     use num_bigint::BigUint;
+
+    type Token = Half<Without>;
 
     fn p() -> BigUint {
         (BigUint::from(1_u8) << 255) - 19_u8
@@ -343,12 +240,12 @@ mod tests {
         weighted.sum()
     }
 
-    fn element(t: Token, limbs: [u64; 10]) -> Fe {
+    fn element(t: Token, limbs: [u64; 10]) -> Fe<Token> {
         Fe(limbs.map(|limb| t.splat(limb)))
     }
 
     /// The first lane, below p.
-    fn value(t: Token, element: Fe) -> BigUint {
+    fn value(t: Token, element: Fe<Token>) -> BigUint {
         let mut words = [Block::ZERO; 4];
         t.compiled(
             #[inline(always)]

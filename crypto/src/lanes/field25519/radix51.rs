@@ -8,6 +8,10 @@
 //! - [`Loose`], a sum or difference of few products: limbs < 2^61.5. What a carry takes out of a limb is
 //!   then below 2^10.5, and 19 of it below 2^15: the result is an [`Fe`].
 
+use super::invertible;
+use crate::cpu::Ifma;
+#[cfg(feature = "std")]
+use crate::lanes::avx::{Evex, Half, Vex};
 use crate::lanes::simd::{Simd52, Vector as _, Vector52 as _};
 use crate::lanes::vector::MASK51;
 use crate::wipe::Plain;
@@ -225,3 +229,19 @@ impl<S: Simd52> super::Loose<S> for Loose<S> {
 
 // SAFETY: integers.
 unsafe impl<S: Simd52> Plain for Fe<S> {}
+
+impl super::Curve25519 for Ifma {
+    type Field = Fe<Self>;
+}
+
+#[cfg(feature = "std")]
+impl super::Curve25519 for Half<Vex> {
+    type Field = Fe<Self>;
+}
+
+#[cfg(feature = "std")]
+impl super::Curve25519 for Half<Evex> {
+    type Field = Fe<Self>;
+}
+
+invertible!(Fe, Simd52);

@@ -10,7 +10,7 @@ use crate::lanes::simd::{Simd, Simd52, Vector as _, Vector52 as _};
 pub(crate) type Columns<S> = [<S as Simd>::Vector; 10];
 
 #[inline(always)]
-fn product<S: Simd52>(t: S, a: [S::Vector; 5], b: [S::Vector; 5]) -> Columns<S> {
+pub(crate) fn product<S: Simd52>(t: S, a: [S::Vector; 5], b: [S::Vector; 5]) -> Columns<S> {
     let mut c = [t.zero(); 10];
     for i in 0..5 {
         for j in 0..5 {
@@ -22,7 +22,7 @@ fn product<S: Simd52>(t: S, a: [S::Vector; 5], b: [S::Vector; 5]) -> Columns<S> 
 }
 
 #[inline(always)]
-fn square<S: Simd52>(t: S, a: [S::Vector; 5]) -> Columns<S> {
+pub(crate) fn square<S: Simd52>(t: S, a: [S::Vector; 5]) -> Columns<S> {
     let mut c = [t.zero(); 10];
     for i in 0..5 {
         for j in i + 1..5 {
@@ -41,7 +41,7 @@ fn square<S: Simd52>(t: S, a: [S::Vector; 5]) -> Columns<S> {
 }
 
 #[inline(always)]
-fn difference<S: Simd52>(mut a: Columns<S>, b: Columns<S>) -> Columns<S> {
+pub(crate) fn difference<S: Simd52>(mut a: Columns<S>, b: Columns<S>) -> Columns<S> {
     for i in 0..10 {
         a[i] = a[i] - b[i];
     }
@@ -49,7 +49,7 @@ fn difference<S: Simd52>(mut a: Columns<S>, b: Columns<S>) -> Columns<S> {
 }
 
 #[inline(always)]
-fn times8<S: Simd52>(mut a: Columns<S>) -> Columns<S> {
+pub(crate) fn times8<S: Simd52>(mut a: Columns<S>) -> Columns<S> {
     for column in &mut a {
         *column = column.shl::<3>();
     }
@@ -60,6 +60,7 @@ macro_rules! montgomery {
     ($set:ty) => {
         impl Montgomery for $set {
             type Wide = Columns<Self>;
+            type Value = ();
 
             #[inline(always)]
             fn product(self, a: [Self::Vector; 5], b: [Self::Vector; 5]) -> Columns<Self> {

@@ -22,10 +22,10 @@
 
 #![allow(clippy::needless_range_loop)] // limbs of several numbers side by side, by their index
 
-use crate::limbs::Limbs;
-
 pub(crate) mod avx;
 pub(crate) mod avx512;
+#[cfg(test)]
+mod bounds;
 pub(crate) mod ecdsa;
 pub(crate) mod field25519;
 pub(crate) mod invert;
@@ -39,22 +39,7 @@ pub(crate) mod simd;
 pub(crate) mod vector;
 pub(crate) mod x25519;
 
-/// Items in one vector.
-pub(crate) const LANES: usize = 8;
-/// Most vectors that share one inversion: 64 items.
-pub(crate) const VECTORS: usize = 8;
-
-/// Puts an integer into one lane.
-pub(crate) fn put(words: &mut [vector::Block; 4], lane: usize, value: &Limbs) {
-    for (word, limb) in words.iter_mut().zip(value) {
-        word.0[lane] = *limb;
-    }
-}
-
-/// Takes an integer out of one lane.
-pub(crate) fn get(words: &[vector::Block; 4], lane: usize) -> Limbs {
-    core::array::from_fn(|i| words[i].0[lane])
-}
+pub(crate) use vector::{LANES, VECTORS, get, put};
 
 #[cfg(test)]
 mod tests;
