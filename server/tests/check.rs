@@ -164,10 +164,6 @@ fn every_error_says_what_and_where() {
         (with("[timeouts]\nhandshake = '0s'"), "t.toml:7: timeouts.handshake is zero"),
         (with("[limits]\nhalf_open = 0"), "t.toml:7: limits.half_open is 0, at least 1 is needed"),
         (format!("workers = 0\n{GOOD}{A}"), "t.toml:1: `workers` is not between 1 and 1024"),
-        (
-            format!("listen = ['127.0.0.1:0']\nbackend = 'no.such.host.invalid:1'\n{A}"),
-            "t.toml:2: no.such.host.invalid:1 does not resolve",
-        ),
     ];
     for (config, expected) in cases {
         for command in ["check", "serve"] {
@@ -268,7 +264,8 @@ fn a_second_program_on_the_address_is_refused() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = ttls(&folder.0, &["serve", "--demo", "--listen", &address]);
-    assert_eq!(output.status.code(), Some(1));
+    // EX_TEMPFAIL: the other program may end.
+    assert_eq!(output.status.code(), Some(75));
     assert!(stderr(&output).contains(&format!("ttls: listen {address}: ")), "{}", stderr(&output));
 }
 

@@ -130,12 +130,10 @@ fn resumption_with_a_hello_retry_request() {
 fn key_update() {
     let (_backend, server) = site();
     let mut tls = connect(&server, &config(provider::DEFAULT_KX_GROUPS, &[&TLS13]).into());
-    tls.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("send");
-    assert!(tls.read(&mut [0; 4096]).expect("receive") > 0);
+    client::get(&mut tls, "/").expect("a response");
     for _ in 0..5 {
         tls.conn.refresh_traffic_keys().expect("a KeyUpdate");
-        tls.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("send");
-        assert!(tls.read(&mut [0; 4096]).expect("receive") > 0);
+        client::get(&mut tls, "/").expect("a response");
     }
     get(&mut tls);
 }

@@ -17,7 +17,7 @@ use ttls::{Established, Handshake, Inbound, Job, Outbound, Step, Window};
 use ttls_crypto::job::{Failed, Output};
 
 /// Receive storage that most handshakes fit.
-const SMALL: usize = 4096;
+const SMALL: usize = 3072;
 
 /// A handshake under way, with its receive storage.
 pub struct Negotiation {
