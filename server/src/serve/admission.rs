@@ -54,6 +54,8 @@ pub struct Admission {
     shed: Shed,
     interval: Interval,
     interval_ends: u64,
+    /// Connections had come that were not taken in.
+    left_over: bool,
     /// When programs were last renewed without another reason.
     renewed: u64,
     patience: u64,
@@ -85,6 +87,7 @@ impl Admission {
             shed: Shed::default(),
             interval: Interval::default(),
             interval_ends: clock + INTERVAL,
+            left_over: false,
             renewed: clock,
             patience: overload.patience,
         }
@@ -120,9 +123,17 @@ impl Admission {
             || self.standing.is_good(address.hash, address.key, clock)
     }
 
-    /// All connections that had come have been taken in.
-    pub const fn drained(&mut self) {
-        self.interval.drained = true;
+    /// Connections have been taken in: all that had come, or not.
+    pub const fn took(&mut self, all: bool) {
+        self.left_over = !all;
+        self.interval.drained |= all;
+    }
+
+    /// Milliseconds from `clock` until [`Self::judge`] is due although nothing happens; `None` if it is not: where
+    /// strangers are refused, nobody else may come to wake the worker.
+    pub fn wait(&self, clock: u64) -> Option<u64> {
+        let refuses = self.shed.share() != Share::ALL || self.level() != Level::Calm;
+        refuses.then(|| self.interval_ends.saturating_sub(clock))
     }
 
     /// A connection's handshake is due for public-key work, and enters the line. It `resumes` where it brought a ticket that opened.
@@ -193,6 +204,8 @@ impl Admission {
         if clock >= self.interval_ends {
             self.interval_ends = clock + INTERVAL;
             self.interval.behind = level != Level::Calm;
+            // Where nobody has come, nobody is left over.
+            self.interval.drained |= !self.left_over;
             let had = self.heaviest.iter().count();
             let demand = &self.demand;
             self.heaviest.refresh(Rank::heavy(LIGHT), |hash| demand.of(hash, clock));
@@ -316,6 +329,32 @@ mod tests {
         assert_eq!(v6.hash, admission.address(source("2001:db8::2")).hash);
         assert_ne!(v6.hash, admission.address(source("2001:db8:0:1::1")).hash);
         assert_eq!(v6.prefix, admission.address(source("2001:db8:0:1::1")).prefix);
+    }
+
+    #[test]
+    fn strangers_are_answered_again_although_nobody_comes() {
+        let mut admission = admission();
+        let stranger = admission.address(source("203.0.113.1"));
+        for interval in 1..=20 {
+            for _ in 0..1000 {
+                admission.taken_in(stranger, interval * INTERVAL);
+            }
+            admission.took(false);
+            admission.judge(interval * INTERVAL);
+        }
+        admission.took(true);
+        let mut clock = 20 * INTERVAL;
+        assert!(admission.share() < 10, "{}", admission.share());
+        let mut intervals = 0;
+        while let Some(wait) = admission.wait(clock) {
+            assert!(wait <= INTERVAL);
+            clock += wait;
+            admission.judge(clock);
+            intervals += 1;
+            assert!(intervals <= 12, "{} of 1000 answered", admission.share());
+        }
+        assert_eq!(admission.share(), 1000);
+        assert!(admission.filter(4096, clock).is_none());
     }
 
     #[test]

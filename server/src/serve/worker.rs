@@ -303,7 +303,7 @@ impl Worker {
         let fed = self.stalled.wait(&cx.memory);
         let retirements = self.listeners.iter().filter_map(|listener| listener.retires);
         let own = own.into_iter().flatten().chain(retirements).map(|at| at.saturating_sub(cx.clock));
-        own.chain(self.timers.wait(cx.clock)).chain(fed).min()
+        own.chain(self.timers.wait(cx.clock)).chain(fed).chain(cx.admission.wait(cx.clock)).min()
     }
 
     fn event(&mut self, token: u64, flags: EventFlags) {
@@ -481,7 +481,7 @@ impl Worker {
                     let peer = peer.and_then(|peer| peer.try_into().ok());
                     self.admit(fd, peer.unwrap_or(super::proxy_protocol::UNKNOWN));
                 }
-                Err(Errno::AGAIN) => return self.cx.admission.drained(),
+                Err(Errno::AGAIN) => return self.cx.admission.took(true),
                 // The client went away in the queue (accept(2)).
                 Err(
                     Errno::CONNABORTED | Errno::INTR | Errno::PROTO | Errno::HOSTUNREACH | Errno::NETUNREACH,
@@ -489,6 +489,7 @@ impl Worker {
                 Err(error) => return self.pause_accepting(error),
             }
         }
+        self.cx.admission.took(false);
     }
 
     /// Out of descriptors or memory: the queue waits a little while connections end.
