@@ -75,6 +75,11 @@ fn measure(options: &Options) -> Result<(), String> {
             }
         })
         .map_err(explain)?;
+    if outcome.handshakes + outcome.responses == 0
+        && let Some(why) = outcome.failures.keys().next()
+    {
+        return Err(format!("no connection succeeds: {why}"));
+    }
     publish(&outcome, options, cpu_time().saturating_sub(before))
 }
 
