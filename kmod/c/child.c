@@ -462,6 +462,7 @@ void ttls_child_adopt(struct ttls_child *child, struct sock *sk)
 {
 	child->sk = sk;
 	own_memory(child, sk);
+	sk->sk_rcvlowat = 1;		/* SO_RCVLOWAT is for what the program reads */
 	sk->sk_data_ready = child_data_ready;
 	sk->sk_state_change = child_state_change;
 	sk->sk_write_space = no_write_space;

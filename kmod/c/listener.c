@@ -10,11 +10,7 @@
 #include <net/inet_common.h>
 #include "ttls.h"
 
-/* The kernel's own operations, and our copies with one of them replaced. */
-const struct proto_ops *ttls_inet_ops[2];
-struct proto_ops ttls_listener_ops[2];
-static const struct inet_connection_sock_af_ops *inet_af_ops[2];
-static struct inet_connection_sock_af_ops listener_af_ops[2];
+struct ttls_family ttls_families[2];
 void (*ttls_data_ready)(struct sock *sk);
 static DEFINE_MUTEX(hook_lock);
 
@@ -141,7 +137,7 @@ static struct sock *ttls_syn_recv_sock(const struct sock *sk, struct sk_buff *sk
 				       struct dst_entry *dst, struct request_sock *req_unhash, bool *own_req,
 				       void (*child_init)(struct sock *newsk, const struct sock *sk))
 {
-	const struct inet_connection_sock_af_ops *ops = inet_af_ops[TTLS_FAMILY_OF(sk)];
+	const struct inet_connection_sock_af_ops *ops = ttls_family_of(sk)->af_ops;
 	struct ttls_child *child = expect(sk, skb);
 
 	if (!child)
@@ -153,7 +149,7 @@ static struct sock *ttls_syn_recv_sock(const struct sock *sk, struct sk_buff *sk
 static struct sock *ttls_syn_recv_sock(const struct sock *sk, struct sk_buff *skb, struct request_sock *req,
 				       struct dst_entry *dst, struct request_sock *req_unhash, bool *own_req)
 {
-	const struct inet_connection_sock_af_ops *ops = inet_af_ops[TTLS_FAMILY_OF(sk)];
+	const struct inet_connection_sock_af_ops *ops = ttls_family_of(sk)->af_ops;
 	struct ttls_child *child = expect(sk, skb);
 
 	if (!child)
@@ -168,7 +164,7 @@ static void ttls_clone(const struct request_sock *req, struct sock *sk, const gf
 	struct ttls_child *child = this_cpu_read(next_child);
 
 	this_cpu_write(next_child, NULL);
-	inet_csk(sk)->icsk_af_ops = inet_af_ops[TTLS_FAMILY_OF(sk)];
+	inet_csk(sk)->icsk_af_ops = ttls_family_of(sk)->af_ops;
 	sk->sk_data_ready = ttls_data_ready;
 	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, NULL);
 	__module_get(THIS_MODULE);	/* put by tcp_cleanup_ulp() */
@@ -197,41 +193,41 @@ static void ttls_release(struct sock *sk)
 #ifdef HAVE_PROTO_ACCEPT_ARG
 static int ttls_accept(struct socket *sock, struct socket *newsock, struct proto_accept_arg *arg)
 {
-	int err = ttls_inet_ops[TTLS_FAMILY_OF(sock->sk)]->accept(sock, newsock, arg);
+	int err = ttls_family_of(sock->sk)->inet_ops->accept(sock, newsock, arg);
 
-	return err ? err : ttls_socket_take(newsock);
+	return err ? err : ttls_guard_result(newsock->sk);
 }
 #else
 static int ttls_accept(struct socket *sock, struct socket *newsock, int flags, bool kern)
 {
-	int err = ttls_inet_ops[TTLS_FAMILY_OF(sock->sk)]->accept(sock, newsock, flags, kern);
+	int err = ttls_family_of(sock->sk)->inet_ops->accept(sock, newsock, flags, kern);
 
-	return err ? err : ttls_socket_take(newsock);
+	return err ? err : ttls_guard_result(newsock->sk);
 }
 #endif
 
 /* Remembers the kernel's operations when it first sees them. False if this socket has others. */
 static bool learn(struct sock *sk)
 {
-	int family = TTLS_FAMILY_OF(sk);
+	struct ttls_family *family = ttls_family_of(sk);
 	const struct inet_connection_sock_af_ops *af_ops = inet_csk(sk)->icsk_af_ops;
 	const struct proto_ops *ops = sk->sk_socket->ops;
 	bool same;
 
 	mutex_lock(&hook_lock);
-	if (!ttls_inet_ops[family] && !sk_is_mptcp(sk)) {
-		ttls_listener_ops[family] = *ops;
-		ttls_listener_ops[family].owner = THIS_MODULE;
-		ttls_listener_ops[family].accept = ttls_accept;
-		listener_af_ops[family] = *af_ops;
-		listener_af_ops[family].syn_recv_sock = ttls_syn_recv_sock;
+	if (!family->inet_ops && !sk_is_mptcp(sk)) {
+		family->listener_ops = *ops;
+		family->listener_ops.owner = THIS_MODULE;
+		family->listener_ops.accept = ttls_accept;
+		family->listener_af_ops = *af_ops;
+		family->listener_af_ops.syn_recv_sock = ttls_syn_recv_sock;
 		if (!ttls_data_ready)
 			ttls_data_ready = sk->sk_data_ready;
 		ttls_guard_learn(sk);
-		inet_af_ops[family] = af_ops;
-		ttls_inet_ops[family] = ops;
+		family->af_ops = af_ops;
+		family->inet_ops = ops;
 	}
-	same = ttls_inet_ops[family] == ops && inet_af_ops[family] == af_ops && ttls_data_ready == sk->sk_data_ready;
+	same = family->inet_ops == ops && family->af_ops == af_ops && ttls_data_ready == sk->sk_data_ready;
 	mutex_unlock(&hook_lock);
 	return same;
 }
@@ -252,7 +248,7 @@ static bool may_attach(struct sock *sk)
 static int ttls_init(struct sock *sk)
 {
 	struct inet_connection_sock *icsk = inet_csk(sk);
-	int family = TTLS_FAMILY_OF(sk);
+	struct ttls_family *family = ttls_family_of(sk);
 	struct ttls_listener *listener;
 	struct ttls_site *site;
 
@@ -288,9 +284,9 @@ static int ttls_init(struct sock *sk)
 	/* Before the hooks, so that every child is cloned by them; the caller stores the same. */
 	icsk->icsk_ulp_ops = &ttls_ulp_ops;
 	smp_wmb();	/* with the dependency of a softirq's call through icsk_af_ops */
-	WRITE_ONCE(icsk->icsk_af_ops, &listener_af_ops[family]);
+	WRITE_ONCE(icsk->icsk_af_ops, &family->listener_af_ops);
 	sk->sk_data_ready = listener_data_ready;
-	WRITE_ONCE(sk->sk_socket->ops, &ttls_listener_ops[family]);
+	WRITE_ONCE(sk->sk_socket->ops, &family->listener_ops);
 	return 0;
 }
 

@@ -28,9 +28,6 @@
 #define ttls_assert(condition)	BUILD_BUG_ON_INVALID(!(condition))
 #endif
 
-/* IPv4 and IPv6 have their own operations throughout. */
-#define TTLS_FAMILY_OF(sk)	((sk)->sk_family == AF_INET6)
-
 /* A configuration, from one TTLS_C_CONFIGURE to the next. Handshakes keep theirs. */
 struct ttls_site {
 	struct kref ref;
@@ -109,20 +106,62 @@ enum {
 	TTLS_RESET_DUE,			/* the next read is to fail with ECONNRESET */
 	TTLS_CLOSE_SENT,		/* nothing more may be sent */
 	TTLS_ANSWER_DUE,		/* a KeyUpdate has to go before the next record of data */
+	TTLS_WAKE_DUE,			/* a record is ready that nobody was woken for since the last read */
 };
 
 /* An accepted connection. */
 struct ttls_socket {
+	struct sock *sk;
 	struct ttls_space *space;
 	struct ttls_info info;
 	unsigned long flags;
-	struct mutex sending;		/* nothing else passes between a KeyUpdate and the keys that it announces */
+	int lowat;			/* SO_RCVLOWAT, of plaintext */
+	void (*data_ready)(struct sock *sk);	/* kTLS's */
+	/*
+	 * Order of what is sent: nothing else passes between a KeyUpdate and the keys that it announces. Held for as
+	 * long as it takes to make records, never while TCP has no room.
+	 */
+	struct mutex sending;
+	struct delayed_work flush;	/* sends a record that MSG_MORE left open */
 #ifdef HAVE_REKEY
 	u8 receive_secret[TTLS_SECRET];	/* under TTLS_RECEIVING_BIT */
 	u8 send_secret[TTLS_SECRET];	/* under sending */
 	struct ttls_allowance allowance;	/* for KeyUpdates; under TTLS_RECEIVING_BIT */
 #endif
 };
+
+/*
+ * The operations of an address family. Those that are not the module's own are remembered when it first sees them,
+ * and stay what they are: most are not exported.
+ */
+struct ttls_family {
+	/* A listener's: the kernel's, and copies with one of them replaced. */
+	const struct proto_ops *inet_ops;
+	const struct inet_connection_sock_af_ops *af_ops;
+	struct proto_ops listener_ops;
+	struct inet_connection_sock_af_ops listener_af_ops;
+	/* Of a connection in the accept queue: TCP's, and a copy. */
+	struct proto *tcp;
+	struct proto guard;
+	/* An accepted connection's: kTLS's, and copies. */
+	const struct proto *tls;
+	const struct proto_ops *tls_ops;
+	struct proto socket;
+	struct proto_ops socket_ops;
+};
+
+extern struct ttls_family ttls_families[2];
+
+/* IPv4 and IPv6 have their own operations throughout. */
+static inline struct ttls_family *ttls_family_of(const struct sock *sk)
+{
+	return &ttls_families[sk->sk_family == AF_INET6];
+}
+
+static inline struct ttls_socket *ttls_socket_of(const struct sock *sk)
+{
+	return (void *)sk->sk_user_data;
+}
 
 /* TLS content types. */
 enum { TTLS_ALERT = 21, TTLS_HANDSHAKE = 22, TTLS_DATA = 23 };
@@ -147,8 +186,6 @@ void ttls_site_put(struct ttls_site *site);
 /* listener.c */
 extern struct tcp_ulp_ops ttls_ulp_ops;
 extern void (*ttls_data_ready)(struct sock *sk);
-extern const struct proto_ops *ttls_inet_ops[2];
-extern struct proto_ops ttls_listener_ops[2];
 void ttls_listener_put(struct ttls_listener *listener);
 
 /* child.c */
@@ -176,12 +213,25 @@ int ttls_worker_init(void);
 void ttls_worker_exit(void);
 void ttls_worker_queue(struct ttls_child *child);
 
-/* socket.c */
-int ttls_socket_take(struct socket *sock);
-void ttls_socket_exit(void);
+/* guard.c */
+int ttls_guard_result(struct sock *sk);
 void ttls_guard_learn(const struct sock *sk);
 void ttls_guard(struct sock *sk);
+
+/* socket.c */
+int ttls_socket_open(struct socket *sock, struct ttls_child *child);
+void ttls_socket_exit(void);
+
+/* send.c */
+void ttls_send_init(struct ttls_socket *socket);
+void ttls_send_learn(struct proto *prot);
 int ttls_send_record(struct sock *sk, u8 type, const void *content, size_t len, unsigned int flags);
+void ttls_send_flush(struct sock *sk);
+void ttls_send_last(struct sock *sk, u8 level, u8 description);
+
+/* receive.c */
+void ttls_receive_init(struct sock *sk, struct ttls_socket *socket);
+void ttls_receive_learn(struct proto *prot, struct proto_ops *ops);
 
 /* keys.c */
 void ttls_keys_hush(struct module *tls);

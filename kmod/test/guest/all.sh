@@ -2,6 +2,7 @@
 # Every part of the tests, in an order: the later ones use what the earlier ones started.
 
 . ./clients.sh
+. ./requests.sh
 . ./nginx.sh
 . ./network.sh
 [ -z "$LANES" ] || . ./batches.sh
@@ -10,6 +11,8 @@
 # A peer that misbehaves, and a server that looks into its socket.
 ./peer
 [ $? -eq 0 ] || failed=$((failed + 1))
+. ./calls.sh
+. ./accepted.sh
 # From 6.14 on, kTLS can take new keys.
 updates=closes
 [ "$(printf '6.14\n%s\n' "$(uname -r)" | sort -V | head -n 1)" != 6.14 ] || updates=follows

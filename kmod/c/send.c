@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * Records out, of an accepted connection. They are cut to what TCP can send now. MSG_MORE leaves one open, as TCP
+ * leaves a segment: for 200 ms, or until the socket is uncorked.
+ *
+ * kTLS keeps a mutex while it waits for room in the send buffer, so every other sender would wait along, whether it
+ * may or not, and shutdown() and close() with their alert. So kTLS is always told not to wait. Who may wait does it
+ * here, with nothing held.
+ */
+#include <net/tls.h>
+#include "ttls.h"
+
+/* Header, nonce or inner type, and tag. */
+#define OVERHEAD	29
+/* For as long as TCP holds back a segment that is not full (tcp(7), TCP_CORK). */
+#define HOLD		msecs_to_jiffies(200)
+
+/* Of what a program may pass, what kTLS knows. It refuses what else TCP takes, or takes no notice of. */
+#ifdef HAVE_SENDPAGE
+#define FLAGS		(MSG_MORE | MSG_CMSG_COMPAT)
+#else
+#define FLAGS		(MSG_MORE | MSG_CMSG_COMPAT | MSG_SPLICE_PAGES)
+#endif
+#define NEVER_WAIT	(MSG_DONTWAIT | MSG_NOSIGNAL)
+
+static bool is_open(const struct sock *sk)
+{
+	return (1 << sk->sk_state) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT);
+}
+
+/*
+ * A record of a type of its own, behind a record that was left open and all else that was written. Of no length, it
+ * is only that. socket->sending is held.
+ */
+int ttls_send_record(struct sock *sk, u8 type, const void *content, size_t len, unsigned int flags)
+{
+	struct kvec vec = { (void *)content, len };
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(1)];
+	} control = {
+		.header = { .cmsg_len = CMSG_LEN(1), .cmsg_level = SOL_TLS, .cmsg_type = TLS_SET_RECORD_TYPE },
+	};
+	struct msghdr msg = { .msg_flags = flags, .msg_control = &control, .msg_controllen = sizeof(control) };
+	int sent;
+
+	*(u8 *)CMSG_DATA(&control.header) = type;
+	iov_iter_kvec(&msg.msg_iter, 1 /* WRITE, ITER_SOURCE */, &vec, 1, len);
+	sent = ttls_family_of(sk)->tls->sendmsg(sk, &msg, len);
+	return sent < 0 ? sent : 0;
+}
+
+/* socket->sending is held. */
+static void flush(struct sock *sk, struct ttls_socket *socket)
+{
+	if (!tls_get_ctx(sk)->pending_open_record_frags)
+		return;
+	ttls_send_record(sk, TTLS_DATA, NULL, 0, NEVER_WAIT);
+	/* Memory was short. */
+	if (tls_get_ctx(sk)->pending_open_record_frags && is_open(sk))
+		schedule_delayed_work(&socket->flush, HOLD);
+}
+
+static void flush_later(struct work_struct *work)
+{
+	struct ttls_socket *socket = container_of(to_delayed_work(work), struct ttls_socket, flush);
+
+	ttls_send_flush(socket->sk);
+}
+
+/* Sends the record that MSG_MORE left open, if there is one. */
+void ttls_send_flush(struct sock *sk)
+{
+	struct ttls_socket *socket = ttls_socket_of(sk);
+
+	mutex_lock(&socket->sending);
+	flush(sk, socket);
+	mutex_unlock(&socket->sending);
+}
+
+/* A record was left open, or one that was is not any more. socket->sending is held. */
+static void watch_open_record(struct sock *sk, struct ttls_socket *socket)
+{
+	if (tls_get_ctx(sk)->pending_open_record_frags)
+		schedule_delayed_work(&socket->flush, HOLD);
+	else if (delayed_work_pending(&socket->flush))
+		cancel_delayed_work(&socket->flush);
+}
+
+/*
+ * The last alert, once and only while the connection stands. The send buffer may be full, of what the peer does not
+ * take: what is left is at most a record that TCP took in part, one that was left open, and the alert. They go past
+ * its bounds, because nothing that was written may be lost, and nobody waits here.
+ */
+void ttls_send_last(struct sock *sk, u8 level, u8 description)
+{
+	struct ttls_socket *socket = ttls_socket_of(sk);
+	const u8 alert[2] = { level, description };
+	struct tcp_sock *tp = tcp_sk(sk);
+	u32 lowat;
+	int room;
+
+	mutex_lock(&socket->sending);
+	if (!is_open(sk) || test_and_set_bit(TTLS_CLOSE_SENT, &socket->flags))
+		goto out;
+	lock_sock(sk);
+	room = sk->sk_sndbuf;
+	lowat = tp->notsent_lowat;
+	WRITE_ONCE(sk->sk_sndbuf, INT_MAX);
+	WRITE_ONCE(tp->notsent_lowat, UINT_MAX);
+	release_sock(sk);
+	ttls_send_record(sk, TTLS_ALERT, alert, sizeof(alert), NEVER_WAIT);
+	lock_sock(sk);
+	WRITE_ONCE(sk->sk_sndbuf, room);
+	WRITE_ONCE(tp->notsent_lowat, lowat);
+	release_sock(sk);
+out:
+	mutex_unlock(&socket->sending);
+}
+
+/*
+ * Plaintext for the next record: min((cwnd - in flight) * mss, the peer's window) less what is queued already,
+ * at least a segment, at most the peer's limit. A record that TCP can not send whole makes the peer wait.
+ * The fields are read without the lock: this is a matter of speed only.
+ */
+static size_t record_size(struct sock *sk, size_t limit)
+{
+	struct tcp_sock *tp = tcp_sk(sk);
+	u32 mss = READ_ONCE(tp->mss_cache), cwnd = tcp_snd_cwnd(tp), flying = tcp_packets_in_flight(tp);
+	u32 queued = READ_ONCE(tp->write_seq) - READ_ONCE(tp->snd_nxt);
+	u64 room = (u64)(cwnd > flying ? cwnd - flying : 0) * mss;
+	s32 window = tcp_wnd_end(tp) - READ_ONCE(tp->snd_nxt);
+
+	room = min_t(u64, room, max(window, 0));
+	room = room > queued + OVERHEAD ? room - queued - OVERHEAD : 0;
+	return min_t(u64, limit, max_t(u64, room, max_t(u32, mss, 64) - OVERHEAD));
+}
+
+/* One record, behind a KeyUpdate if one is due. -EAGAIN if there is no room. */
+static int send_one(struct sock *sk, struct ttls_socket *socket, struct msghdr *msg, size_t len)
+{
+	int n;
+
+	mutex_lock(&socket->sending);
+	if (test_bit(TTLS_CLOSE_SENT, &socket->flags))
+		n = -EPIPE;
+	else
+		n = ttls_key_update_due(sk, socket, NEVER_WAIT);
+	if (!n)
+		n = ttls_family_of(sk)->tls->sendmsg(sk, msg, len);
+	watch_open_record(sk, socket);
+	mutex_unlock(&socket->sending);
+	return n;
+}
+
+/* After -EAGAIN. 0 if it is worth another attempt. */
+static int wait_for_room(struct sock *sk, long *timeo, bool *hopeful)
+{
+	int err = 0;
+
+	lock_sock(sk);
+	/*
+	 * Room that came in between is no reason to wait. If it does not help, memory is short, for which
+	 * sk_stream_wait_memory() waits a while.
+	 */
+	if (!*timeo || !*hopeful || !sk_stream_memory_free(sk))
+		err = sk_stream_wait_memory(sk, timeo);
+	*hopeful = !sk_stream_memory_free(sk);
+	release_sock(sk);
+	return err;
+}
+
+/* Whether a program names the type of a record. Other control messages mean nothing here. */
+static bool is_typed(struct msghdr *msg)
+{
+	struct cmsghdr *control;
+
+	if (msg->msg_controllen)
+		for_each_cmsghdr(control, msg)
+			if (CMSG_OK(msg, control) && control->cmsg_level == SOL_TLS)
+				return true;
+	return false;
+}
+
+static int send_all(struct sock *sk, struct msghdr *msg)
+{
+	struct ttls_socket *socket = ttls_socket_of(sk);
+	size_t left = iov_iter_count(&msg->msg_iter), limit = socket->info.record_limit;
+	unsigned int flags = msg->msg_flags;
+	long timeo = sock_sndtimeo(sk, flags & MSG_DONTWAIT);
+	bool typed = is_typed(msg), hopeful = true;
+	size_t room = msg->msg_controllen;
+	int sent = 0, n;
+
+	do {
+		size_t size = typed ? left : min(left, record_size(sk, limit));
+
+		msg->msg_flags = (flags & FLAGS) | NEVER_WAIT;
+		/* A record left open would grow past the limit. */
+		if (size < left || limit < TLS_MAX_PAYLOAD_SIZE)
+			msg->msg_flags &= ~MSG_MORE;
+		msg->msg_controllen = typed ? room : 0;
+		iov_iter_truncate(&msg->msg_iter, size);
+		n = send_one(sk, socket, msg, size);
+		iov_iter_reexpand(&msg->msg_iter, left - max(n, 0));
+		if (n == -EAGAIN)
+			n = wait_for_room(sk, &timeo, &hopeful);
+		else if (n > 0)
+			hopeful = true;
+		else
+			break;
+		if (n < 0)
+			break;
+		left -= n;
+		sent += n;
+	} while (left);
+	msg->msg_flags = flags;
+	msg->msg_controllen = room;
+	return sent ? sent : sk_stream_error(sk, flags, n);
+}
+
+/*
+ * SO_ZEROCOPY: whoever asked for it waits to hear that the buffer is free. It is when the call returns, because
+ * records are copies: that is told as TCP tells it on loopback.
+ */
+static int socket_sendmsg(struct sock *sk, struct msghdr *msg, size_t len)
+{
+	struct ubuf_info *pages = NULL;
+	int sent;
+
+	/* TLS has no urgent data. */
+	if (msg->msg_flags & MSG_OOB)
+		return -EOPNOTSUPP;
+	if (msg->msg_flags & MSG_ZEROCOPY && len && !msg->msg_ubuf && sock_flag(sk, SOCK_ZEROCOPY)) {
+#ifdef HAVE_ZEROCOPY_DEVMEM
+		pages = msg_zerocopy_realloc(sk, len, NULL, false);
+#else
+		pages = msg_zerocopy_realloc(sk, len, NULL);
+#endif
+		if (!pages)
+			return -ENOBUFS;
+		uarg_to_msgzc(pages)->zerocopy = 0;
+	}
+	sent = send_all(sk, msg);
+	if (pages && sent > 0)
+		net_zcopy_put(pages);
+	else
+		net_zcopy_put_abort(pages, true);
+	return sent;
+}
+
+#ifdef HAVE_SENDPAGE
+static int socket_sendpage(struct sock *sk, struct page *page, int offset, size_t size, int flags)
+{
+	struct ttls_socket *socket = ttls_socket_of(sk);
+	size_t limit = socket->info.record_limit;
+	long timeo = sock_sndtimeo(sk, flags & MSG_DONTWAIT);
+	int open = flags & (MSG_MORE | MSG_SENDPAGE_NOTLAST), n;
+	bool hopeful = true;
+
+	if (limit < TLS_MAX_PAYLOAD_SIZE) {
+		size = min(size, limit);
+		open = 0;
+	}
+	do {
+		mutex_lock(&socket->sending);
+		if (test_bit(TTLS_CLOSE_SENT, &socket->flags))
+			n = -EPIPE;
+		else
+			n = ttls_family_of(sk)->tls->sendpage(sk, page, offset, size, open | NEVER_WAIT);
+		watch_open_record(sk, socket);
+		mutex_unlock(&socket->sending);
+		if (n != -EAGAIN)
+			break;
+		n = wait_for_room(sk, &timeo, &hopeful);
+	} while (!n);
+	return n > 0 ? n : sk_stream_error(sk, flags, n);
+}
+#endif
+
+/* sendfile() came to the end of its file earlier than it said. kTLS would wait for room here. */
+static void socket_splice_eof(struct socket *sock)
+{
+	ttls_send_flush(sock->sk);
+}
+
+void ttls_send_learn(struct proto *prot)
+{
+	prot->sendmsg = socket_sendmsg;
+#ifdef HAVE_SENDPAGE
+	prot->sendpage = socket_sendpage;
+#endif
+	prot->splice_eof = socket_splice_eof;
+}
+
+void ttls_send_init(struct ttls_socket *socket)
+{
+	mutex_init(&socket->sending);
+	INIT_DELAYED_WORK(&socket->flush, flush_later);
+}
