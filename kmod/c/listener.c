@@ -8,6 +8,7 @@
 #include <linux/percpu.h>
 #include <linux/slab.h>
 #include <net/inet_common.h>
+#include <net/sock_reuseport.h>
 #include "ttls.h"
 
 struct ttls_family ttls_families[2];
@@ -64,6 +65,30 @@ static bool has_room(struct ttls_listener *listener, const struct ttls_site *sit
 	return READ_ONCE(listener->pending_count) || atomic_long_read(&counters[TTLS_N_PENDING]) < site->max_pending;
 }
 
+/*
+ * Of sockets that share a port by SO_REUSEPORT, one without the option gives its part of the clients plain text. Looked
+ * for once, when a server has had the time to set it on all of them.
+ */
+static void look_at_group(struct ttls_listener *listener)
+{
+	struct sock_reuseport *group;
+	unsigned int i, count;
+
+	if (likely(listener->looked) || time_before(jiffies, listener->since + 10 * HZ))
+		return;
+	listener->looked = true;
+	rcu_read_lock();
+	group = rcu_dereference(listener->sk->sk_reuseport_cb);
+	count = group ? READ_ONCE(group->num_socks) : 0;
+	for (i = 0; i < count; i++)
+		if (!listener_of(group->socks[i])) {
+			pr_warn_ratelimited("ttls: port %u: another socket shares it by SO_REUSEPORT, and answers in plain text\n",
+					    inet_sk(listener->sk)->inet_num);
+			break;
+		}
+	rcu_read_unlock();
+}
+
 /* Whether another handshake may begin; its context, if so. */
 static struct ttls_child *admit(struct ttls_listener *listener)
 {
@@ -90,6 +115,7 @@ static struct ttls_child *expect(const struct sock *sk, const struct sk_buff *sk
 		return NULL;
 	if (!kref_get_unless_zero(&listener->ref))
 		return NULL;
+	look_at_group(listener);
 	child = admit(listener);
 	if (!child)
 		ttls_count(listener->space, TTLS_N_REFUSED, 1);
@@ -206,30 +232,39 @@ static int ttls_accept(struct socket *sock, struct socket *newsock, int flags, b
 }
 #endif
 
-/* Remembers the kernel's operations when it first sees them. False if this socket has others. */
-static bool learn(struct sock *sk)
+/* Remembers the kernel's operations for a family, by a socket that nobody has changed. */
+static int learn(struct ttls_family *family, int number)
+{
+	struct socket *sock;
+	int err = sock_create_kern(&init_net, number, SOCK_STREAM, IPPROTO_TCP, &sock);
+
+	if (err)
+		return err;
+	family->listener_ops = *sock->ops;
+	family->listener_ops.owner = THIS_MODULE;
+	family->listener_ops.accept = ttls_accept;
+	family->af_ops = inet_csk(sock->sk)->icsk_af_ops;
+	family->listener_af_ops = *family->af_ops;
+	family->listener_af_ops.syn_recv_sock = ttls_syn_recv_sock;
+	ttls_data_ready = sock->sk->sk_data_ready;
+	ttls_guard_learn(sock->sk);
+	family->inet_ops = sock->ops;
+	sock_release(sock);
+	return 0;
+}
+
+/* Whether all operations are TCP's own. Those of SMC, MPTCP and a BPF sockmap are not. */
+static bool is_plain(const struct sock *sk)
 {
 	struct ttls_family *family = ttls_family_of(sk);
-	const struct inet_connection_sock_af_ops *af_ops = inet_csk(sk)->icsk_af_ops;
-	const struct proto_ops *ops = sk->sk_socket->ops;
-	bool same;
+	int err = 0;
 
 	mutex_lock(&hook_lock);
-	if (!family->inet_ops && !sk_is_mptcp(sk)) {
-		family->listener_ops = *ops;
-		family->listener_ops.owner = THIS_MODULE;
-		family->listener_ops.accept = ttls_accept;
-		family->listener_af_ops = *af_ops;
-		family->listener_af_ops.syn_recv_sock = ttls_syn_recv_sock;
-		if (!ttls_data_ready)
-			ttls_data_ready = sk->sk_data_ready;
-		ttls_guard_learn(sk);
-		family->af_ops = af_ops;
-		family->inet_ops = ops;
-	}
-	same = family->inet_ops == ops && family->af_ops == af_ops && ttls_data_ready == sk->sk_data_ready;
+	if (!family->inet_ops)
+		err = learn(family, sk->sk_family);
 	mutex_unlock(&hook_lock);
-	return same;
+	return !err && sk->sk_socket->ops == family->inet_ops && inet_csk(sk)->icsk_af_ops == family->af_ops &&
+	       READ_ONCE(sk->sk_prot) == family->tcp && sk->sk_data_ready == ttls_data_ready;
 }
 
 /*
@@ -256,8 +291,7 @@ static int ttls_init(struct sock *sk)
 		return -EINVAL;
 	if (!may_attach(sk))
 		return -EPERM;
-	/* Operations that are not TCP's own: SMC, MPTCP, a BPF sockmap. */
-	if (!learn(sk))
+	if (!is_plain(sk))
 		return -EOPNOTSUPP;
 	listener = kzalloc(sizeof(*listener), GFP_KERNEL_ACCOUNT);
 	if (!listener)
@@ -276,6 +310,7 @@ static int ttls_init(struct sock *sk)
 	INIT_LIST_HEAD(&listener->pending);
 	INIT_LIST_HEAD(&listener->ending);
 	listener->sk = sk;
+	listener->since = jiffies;
 	sock_hold(sk);
 	ttls_count(listener->space, TTLS_N_LISTENERS, 1);
 

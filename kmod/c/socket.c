@@ -167,6 +167,14 @@ static int begin_half_closed(struct sock *sk)
 	return err;
 }
 
+/* Ciphertext must not be read as what the client said. */
+static void cut_off(struct sock *sk)
+{
+	lock_sock(sk);
+	ttls_family_of(sk)->tcp->disconnect(sk, 0);
+	release_sock(sk);
+}
+
 /*
  * Makes a connection whose handshake is complete a secure one. Its operations are TCP's, nobody else knows it yet, and
  * it is not locked. What can not be made secure is cut off.
@@ -181,8 +189,10 @@ int ttls_socket_open(struct socket *sock, struct ttls_child *child)
 
 	/* First, so that lack of memory leaves no receiving kTLS behind. */
 	socket = kzalloc(sizeof(*socket), GFP_KERNEL_ACCOUNT);
-	if (!socket)
+	if (!socket) {
+		cut_off(sk);
 		return -ENOMEM;
+	}
 	socket->sk = sk;
 	socket->info = established->info;
 	socket->lowat = child->listener->sk->sk_rcvlowat;
@@ -201,10 +211,7 @@ int ttls_socket_open(struct socket *sock, struct ttls_child *child)
 	if (!err)
 		err = ttls_keys_install(sk, TLS_RX, version, &established->receive);
 	if (err) {
-		/* Ciphertext must not be read as what the client said. */
-		lock_sock(sk);
-		ttls_family_of(sk)->tcp->disconnect(sk, 0);
-		release_sock(sk);
+		cut_off(sk);
 		kfree_sensitive(socket);
 		return err;
 	}

@@ -65,6 +65,8 @@ struct ttls_listener {
 	struct list_head ending;	/* those that wait for end_work() */
 	u32 pending_count;		/* places taken */
 	bool closed;
+	bool looked;			/* at what shares its port; set by whoever does it, at worst twice */
+	unsigned long since;		/* jiffies */
 };
 
 enum ttls_state {
@@ -131,7 +133,7 @@ struct ttls_socket {
 };
 
 /*
- * The operations of an address family. Those that are not the module's own are remembered when it first sees them,
+ * The operations of an address family. Those that are not the module's own are remembered when it first needs them,
  * and stay what they are: most are not exported.
  */
 struct ttls_family {

@@ -33,18 +33,17 @@ void ttls_worker_queue(struct ttls_child *child)
 		queue_work_on(smp_processor_id(), worker_wq, &worker->work);
 }
 
-static bool lock_child(struct ttls_child *child)
+/* Whoever has the socket, for a look at it or for its end, is waited for: what was computed is not lost. */
+static void lock_child(struct ttls_child *child)
 {
+	lock_sock(child->sk);
 	local_bh_disable();
-	bh_lock_sock(child->sk);
-	/* Only its end owns a pending child, so it is about to die. */
-	return !sock_owned_by_user(child->sk);
 }
 
 static void unlock_child(struct ttls_child *child)
 {
-	bh_unlock_sock(child->sk);
 	local_bh_enable();
+	release_sock(child->sk);
 }
 
 static void put_child(struct ttls_child *child)
@@ -85,7 +84,8 @@ static void run_batch(struct ttls_worker *worker, size_t count)
 	for (i = 0; i < count; i++) {
 		struct ttls_child *child = worker->children[i];
 
-		if (lock_child(child) && child->state == TTLS_WORKING) {
+		lock_child(child);
+		if (child->state == TTLS_WORKING) {
 			child->state = TTLS_RECEIVING;
 			ttls_child_apply(child, &worker->turns[i], result);
 			ttls_child_progress(child);
@@ -106,8 +106,9 @@ static void work(struct work_struct *w)
 		bool working;
 
 		clear_bit(0, &child->is_queued);
-		working = lock_child(child) && child->state == TTLS_WORKING;
-		if (!working && !sock_owned_by_user(child->sk))
+		lock_child(child);
+		working = child->state == TTLS_WORKING;
+		if (!working)
 			/* It could not be read where it arrived. */
 			ttls_child_progress(child);
 		unlock_child(child);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a server reads, and how it learns what there is: FIONREAD, poll, epoll, MSG_PEEK.
 
-use crate::{Dice, NOW, PATIENCE, Test, Version, connection, eventually, events, free_memory, is_readable, waiting};
+use crate::{
+    Dice, NOW, PATIENCE, Test, Version, connection, events, eventually, free_memory, is_readable, waiting,
+};
 use harness::raw::{Client, alert, content};
 use rustix::event::{PollFlags, epoll};
 use rustix::net::{RecvFlags, SendFlags};
@@ -113,7 +115,9 @@ fn the_end(version: Version) {
     assert_eq!(waiting(&server), 0);
     assert!(is_readable(&server, NOW), "still");
     assert_eq!(server.read(&mut buffer).expect("the end of the file"), 0);
-    assert!(events(&server, PollFlags::IN | PollFlags::RDHUP, NOW).contains(PollFlags::IN | PollFlags::RDHUP));
+    assert!(
+        events(&server, PollFlags::IN | PollFlags::RDHUP, NOW).contains(PollFlags::IN | PollFlags::RDHUP)
+    );
     server.write_all(b"the other way is open").expect("write");
 }
 
@@ -380,7 +384,8 @@ fn spliced(version: Version) {
     let mut moved = 0;
     loop {
         let most = dice.length(60_000);
-        let len = rustix::pipe::splice(&server, None, &into, None, most, SpliceFlags::empty()).expect("splice");
+        let len =
+            rustix::pipe::splice(&server, None, &into, None, most, SpliceFlags::empty()).expect("splice");
         if len == 0 {
             break;
         }

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # nginx, unmodified and configured for plain HTTP, started behind TLS; it answers with sendfile.
 
-# Three seconds for a handshake can pass in the guest of a busy machine.
 check "a configuration with more patience" ./ttls ctl load --config patient.toml
 mkdir -p /tmp/nginx
 printf 'root:x:0:0::/:/bin/sh\n' > /etc/passwd

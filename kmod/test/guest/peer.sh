@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# A peer that misbehaves, and a server that looks into its socket.
+./peer
+[ $? -eq 0 ] || failed=$((failed + 1))
+# From 6.14 on, kTLS can take new keys.
+updates=closes
+[ "$(printf '6.14\n%s\n' "$(uname -r)" | sort -V | head -n 1)" != 6.14 ] || updates=follows
+./key-updates $updates
+[ $? -eq 0 ] || failed=$((failed + 1))
+ip link set lo mtu 1500
+./records
+[ $? -eq 0 ] || failed=$((failed + 1))
+ip link set lo mtu 65536
