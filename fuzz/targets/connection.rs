@@ -2,7 +2,7 @@
 //! A whole connection: what the client sends, what the backend does, who reads how much and when time passes are the input.
 #![no_main]
 
-#[path = "../../tests/simulation/mod.rs"]
+#[path = "../../tests/simulation.rs"]
 mod simulation;
 
 use libfuzzer_sys::fuzz_target;
