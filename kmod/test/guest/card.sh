@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # A server behind a network card, with an ordinary user's stream beside it: see kmod/test/card, which sends the load and judges.
 
+# A module of its own in 6.1, part of the kernel later.
+modprobe virtio_pci 2> /dev/null
 modprobe virtio_net
 check "there is a network card" eventually test -e /sys/class/net/eth0
 ip addr add 10.0.2.15/24 dev eth0
