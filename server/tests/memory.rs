@@ -4,11 +4,12 @@
 
 use std::io::Write as _;
 use std::mem::size_of;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 use ttls_crypto::cpu::{Choice, Cpu};
 use ttls_server::config::Source;
 use ttls_server::config::flags::Flag;
@@ -20,6 +21,7 @@ use ttls_server::serve::count::Count;
 use ttls_server::serve::listener;
 use ttls_server::serve::log::destination::Destination;
 use ttls_server::serve::log::sink::{Sink, Style};
+use ttls_server::serve::metrics::Counters;
 use ttls_server::serve::negotiation::Negotiation;
 use ttls_server::serve::relay::Relay;
 use ttls_server::serve::sources::Sources;
@@ -39,8 +41,8 @@ fn connections_are_small() {
     assert!(idle <= 4096, "{idle}");
 }
 
-/// Allocations of a worker's thread that serves `connections` and drains.
-fn allocations(connections: usize, version: &'static str) -> u64 {
+/// Allocations of a worker's thread that serves `connections` and drains, while `open` more are in their handshake.
+fn allocations(connections: usize, open: usize, version: &'static str) -> u64 {
     let flags = [("listen", "127.0.0.1:0"), ("workers", "1")];
     let flags = flags.iter().filter_map(|(key, value)| Flag::new(key, value)).collect();
     let fixed = Fixed { demo: Some(Identity::generate().unwrap()), hosts: Hosts::default() };
@@ -55,12 +57,13 @@ fn allocations(connections: usize, version: &'static str) -> u64 {
     tickets.set(settings.tickets.as_ref().and_then(|derived| derived.take()).unwrap());
     let sink = Sink::new(nowhere, Style::Log(settings.log.format)).unwrap();
     sink.start().unwrap();
+    let counters = Arc::<Counters>::default();
     let worker = Worker::new(Parts {
         workers: 1,
         listeners: vec![(settings.listen[0], fd)],
         receiver,
         wake,
-        counters: Arc::default(),
+        counters: Arc::clone(&counters),
         shared: Arc::new(Shared {
             connections: Count::default(),
             sources: Arc::new(Sources::new(0, 32, 64)),
@@ -79,7 +82,13 @@ fn allocations(connections: usize, version: &'static str) -> u64 {
             let page = get(address, version);
             assert!(page.contains("version: TLSv1."), "{page}");
         }
-        handle.send(Message::Drain(5000));
+        let silent: Vec<_> = (0..open).map(|_| TcpStream::connect(address).unwrap()).collect();
+        silent.iter().for_each(|mut stream| stream.write_all(&[22, 3, 1]).unwrap());
+        while counters.connections.get() != open as u64 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        handle.send(Message::Drain(50));
+        silent
     });
     let counted = allocation_counter::measure(|| worker.run());
     client.join().unwrap();
@@ -105,10 +114,9 @@ fn get(address: SocketAddr, version: &str) -> String {
 #[test]
 fn from_accept_to_the_last_byte_nothing_is_allocated() {
     for version in ["-tls1_3", "-tls1_2"] {
-        // Starting and stopping takes one more now and then, by who comes first; what each connection took would be there each time.
-        let least = |connections| (0..3).map(|_| allocations(connections, version)).min().unwrap();
-        let (none, some) = (least(0), least(8));
+        let (none, some) = (allocations(0, 0, version), allocations(8, 0, version));
         println!("{version}: {none} allocations to start and stop, {some} with 8 connections");
-        assert!(some <= none + 1, "{version}: {some} with 8 connections, {none} without");
+        assert_eq!(none, some, "{version}");
+        assert_eq!(none, allocations(1, 3, version), "{version}: with three that the drain cuts off");
     }
 }

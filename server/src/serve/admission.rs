@@ -4,7 +4,7 @@
 //! The policy is [`ttls::admission`]'s. Here are the tables' memory, the keyed hashes and the clock.
 
 use super::random::kernel;
-use super::syn_filter::Keys;
+use super::syn_filter::{Keys, Writer};
 use crate::settings::Overload;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -46,6 +46,7 @@ pub struct Address {
 pub struct Admission {
     hasher: RandomState,
     keys: Keys,
+    filters: Writer,
     demand: Demand<Box<[Cell]>>,
     standing: Standing<Box<[Set]>>,
     heaviest: Heaviest<Box<[Source]>>,
@@ -76,9 +77,11 @@ impl Admission {
         let mut random = [0; 8];
         kernel(&mut random);
         let [a, b, c, d, e, f, g, h] = random;
+        let keys = Keys::new([u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])]);
         Self {
             hasher: RandomState::new(),
-            keys: Keys::new([u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])]),
+            keys,
+            filters: Writer::new(keys),
             demand: Demand::new(vec![Cell::EMPTY; ROWS * CELLS].into()),
             standing: Standing::new(vec![Set::EMPTY; SETS].into(), overload.standing),
             heaviest: Heaviest::new(vec![Source::default(); HEAVIEST].into()),
@@ -230,14 +233,14 @@ impl Admission {
     }
 
     /// Whom listening sockets answer now, as a program of at most `len` instructions; `None` for everybody.
-    pub fn filter(&self, len: usize, clock: u64) -> Option<Vec<libc::sock_filter>> {
+    pub fn filter(&mut self, len: usize, clock: u64) -> Option<&mut [libc::sock_filter]> {
         let share = self.shed.share();
         let heavy = self.heaviest.iter().map(|source| source.key);
         if share == Share::ALL && self.level() != Level::Overloaded {
             return None;
         }
         let good = self.standing.iter(clock);
-        Some(super::syn_filter::program(self.keys, good, heavy, share.threshold(), len))
+        Some(self.filters.program(good, heavy, share.threshold(), len))
     }
 
     /// The share of strangers that listening sockets answer, in thousandths.
@@ -306,9 +309,9 @@ mod tests {
         overload(&mut admission);
         assert!(!admission.taken_in(heavy, 110));
         assert!(admission.taken_in(admission.address(source("192.0.3.1")), 110));
-        let program = admission.filter(4096, 110).expect("overloaded");
+        let instructions = admission.filter(4096, 110).expect("overloaded").len();
         let share = admission.share();
-        assert!(share < 1000 || program.len() > 16);
+        assert!(share < 1000 || instructions > 16);
         admission.used(heavy, 110);
         assert!(admission.taken_in(heavy, 110), "good standing");
     }

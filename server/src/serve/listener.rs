@@ -135,11 +135,11 @@ pub fn keep_alive(fd: &OwnedFd, idle: Duration) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Has a program decide which segments come in, or none.
+/// Has a program decide which segments come in, or none. The kernel only reads it.
 ///
 /// # Errors
 /// The program is longer than the kernel takes (`net.core.optmem_max`).
-pub fn set_filter(fd: &OwnedFd, program: Option<&[libc::sock_filter]>) -> Result<(), Errno> {
+pub fn set_filter(fd: &OwnedFd, program: Option<&mut [libc::sock_filter]>) -> Result<(), Errno> {
     let Some(program) = program else {
         return match setsockopt(fd, DetachFilter, &0).map_err(errno) {
             // There was none.
@@ -147,10 +147,8 @@ pub fn set_filter(fd: &OwnedFd, program: Option<&[libc::sock_filter]>) -> Result
             result => result,
         };
     };
-    // The kernel reads the program only; its structure has no pointer to what is not written to.
-    let mut copy = program.to_vec();
-    let len = u16::try_from(copy.len()).map_err(|_| Errno::INVAL)?;
-    let program = libc::sock_fprog { len, filter: copy.as_mut_ptr() };
+    let len = u16::try_from(program.len()).map_err(|_| Errno::INVAL)?;
+    let program = libc::sock_fprog { len, filter: program.as_mut_ptr() };
     setsockopt(fd, AttachFilter, &program).map_err(errno)
 }
 

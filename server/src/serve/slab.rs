@@ -93,10 +93,10 @@ impl<T> Slab<T> {
         Some(value)
     }
 
-    /// The keys in use, lowest number first.
-    pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
-        let used = (0..).zip(&self.entries).filter(|(_, entry)| entry.value.is_some());
-        used.map(|(id, entry)| Key { id, generation: entry.generation })
+    /// All numbers that have ever been in use: whoever goes through them may take values out meanwhile.
+    pub fn numbers(&self) -> std::ops::Range<u32> {
+        // At most the capacity, which is a u32.
+        0..u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
     }
 }
 
@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(c.id, a.id);
         assert_eq!(slab.get(a), None);
         assert_eq!(slab.get(c), Some(&mut 'c'));
-        assert_eq!(slab.keys().collect::<Vec<_>>(), [c, b]);
+        assert_eq!(slab.numbers().filter_map(|id| slab.key(id)).collect::<Vec<_>>(), [c, b]);
         assert_eq!(slab.len(), 2);
     }
 }

@@ -70,70 +70,86 @@ enum Verdict {
     Refuse,
 }
 
-/// Writes a program of at most `len` instructions: sources in `good` pass, those in `heavy` do not, and others if a random number of
-/// 32 bits is at most `threshold`. Who is in both passes. What does not fit is left out, `heavy` from the end of
-/// its half of the room, then `good` from the end.
-pub fn program(
+/// Writes programs, in memory of its own: one that is written in a flood leaves nothing behind in the heap.
+pub struct Writer {
     keys: Keys,
-    good: impl Iterator<Item = u32>,
-    heavy: impl Iterator<Item = u32>,
-    threshold: u32,
-    len: usize,
-) -> Vec<sock_filter> {
-    let room = room(len.min(LONGEST));
-    let mut known: Vec<(u32, Verdict)> = heavy.take(room / 2).map(|key| (key, Verdict::Refuse)).collect();
-    let left = room - known.len();
-    known.extend(good.take(left).map(|key| (key, Verdict::Pass)));
-    // Of a key that is in both, the verdict that lets it pass stays.
-    known.sort_unstable();
-    known.dedup_by_key(|entry| entry.0);
+    known: Vec<(u32, Verdict)>,
+    out: Vec<sock_filter>,
+}
 
-    let [high, low] = keys.factors;
-    let mut out = vec![
-        load(BPF_B, FLAGS_OFFSET),
-        statement(BPF_ALU | BPF_AND | BPF_K, SYN | ACK),
-        jump(BPF_JEQ, SYN, 1, 0),
-        statement(BPF_RET | BPF_K, PASS),
-        // The version of IP is in the first four bits.
-        load(BPF_B, NETWORK),
-        jump(BPF_JGE, 0x60, 2, 0),
-        load(BPF_W, NETWORK + 12),
-        statement(BPF_JMP | BPF_JA, 6),
-        load(BPF_W, NETWORK + 8),
-        statement(BPF_ALU | BPF_MUL | BPF_K, high),
-        statement(BPF_MISC | BPF_TAX, 0),
-        load(BPF_W, NETWORK + 12),
-        statement(BPF_ALU | BPF_MUL | BPF_K, low),
-        statement(BPF_ALU | BPF_XOR | BPF_X, 0),
-    ];
-    search(&known, &mut out);
-    match threshold {
-        u32::MAX => out.push(statement(BPF_RET | BPF_K, PASS)),
-        threshold => out.extend([
-            load(BPF_W, RANDOM),
-            jump(BPF_JGT, threshold, 0, 1),
-            statement(BPF_RET | BPF_K, REFUSE),
-            statement(BPF_RET | BPF_K, PASS),
-        ]),
+impl Writer {
+    /// A writer of programs that know sources by `keys`.
+    pub fn new(keys: Keys) -> Self {
+        Self { keys, known: Vec::with_capacity(room(LONGEST)), out: Vec::with_capacity(LONGEST) }
     }
-    out
+
+    /// A program of at most `len` instructions: sources in `good` pass, those in `heavy` do not, and others if a random number of
+    /// 32 bits is at most `threshold`. Who is in both passes. What does not fit is left out, `heavy` from the end of
+    /// its half of the room, then `good` from the end.
+    pub fn program(
+        &mut self,
+        good: impl Iterator<Item = u32>,
+        heavy: impl Iterator<Item = u32>,
+        threshold: u32,
+        len: usize,
+    ) -> &mut [sock_filter] {
+        let Self { keys: Keys { factors: [high, low] }, known, out } = self;
+        let room = room(len.min(LONGEST));
+        known.clear();
+        known.extend(heavy.take(room / 2).map(|key| (key, Verdict::Refuse)));
+        let left = room - known.len();
+        known.extend(good.take(left).map(|key| (key, Verdict::Pass)));
+        // Of a key that is in both, the verdict that lets it pass stays.
+        known.sort_unstable();
+        known.dedup_by_key(|entry| entry.0);
+
+        out.clear();
+        out.extend([
+            load(BPF_B, FLAGS_OFFSET),
+            statement(BPF_ALU | BPF_AND | BPF_K, SYN | ACK),
+            jump(BPF_JEQ, SYN, 1, 0),
+            statement(BPF_RET | BPF_K, PASS),
+            // The version of IP is in the first four bits.
+            load(BPF_B, NETWORK),
+            jump(BPF_JGE, 0x60, 2, 0),
+            load(BPF_W, NETWORK + 12),
+            statement(BPF_JMP | BPF_JA, 6),
+            load(BPF_W, NETWORK + 8),
+            statement(BPF_ALU | BPF_MUL | BPF_K, *high),
+            statement(BPF_MISC | BPF_TAX, 0),
+            load(BPF_W, NETWORK + 12),
+            statement(BPF_ALU | BPF_MUL | BPF_K, *low),
+            statement(BPF_ALU | BPF_XOR | BPF_X, 0),
+        ]);
+        search(known, out);
+        match threshold {
+            u32::MAX => out.push(statement(BPF_RET | BPF_K, PASS)),
+            threshold => out.extend([
+                load(BPF_W, RANDOM),
+                jump(BPF_JGT, threshold, 0, 1),
+                statement(BPF_RET | BPF_K, REFUSE),
+                statement(BPF_RET | BPF_K, PASS),
+            ]),
+        }
+        out
+    }
 }
 
 /// Compares what is in the accumulator with sorted keys; goes on behind if it is none of them.
 fn search(known: &[(u32, Verdict)], out: &mut Vec<sock_filter>) {
-    let Some((middle, right)) = known.get(known.len() / 2).map(|entry| (entry.0, known.len() / 2)) else {
-        return;
-    };
+    let (left, right) = known.split_at(known.len() / 2);
+    let Some(&(middle, _)) = right.first() else { return };
     if known.len() > LEAF {
-        let (left, right) = known.split_at(right);
-        let (mut first, mut second) = (Vec::new(), Vec::new());
-        search(left, &mut first);
-        search(right, &mut second);
+        // To the right, or over the jump that leads there; behind the left, over the right.
         out.push(jump(BPF_JGE, middle, 0, 1));
-        out.push(statement(BPF_JMP | BPF_JA, skip(first.len() + 1)));
-        out.append(&mut first);
-        out.push(statement(BPF_JMP | BPF_JA, skip(second.len())));
-        out.append(&mut second);
+        let to_right = out.len();
+        out.push(statement(BPF_JMP | BPF_JA, 0));
+        search(left, out);
+        let over_right = out.len();
+        out.push(statement(BPF_JMP | BPF_JA, 0));
+        land(to_right, out);
+        search(right, out);
+        land(over_right, out);
         return;
     }
     // The comparisons, then a jump over the two ends.
@@ -147,9 +163,13 @@ fn search(known: &[(u32, Verdict)], out: &mut Vec<sock_filter>) {
     out.push(statement(BPF_RET | BPF_K, REFUSE));
 }
 
-fn skip(instructions: usize) -> u32 {
-    // Below BPF_MAXINSNS.
-    u32::try_from(instructions).unwrap_or(0)
+/// Has the jump at `from` lead to what is written next.
+fn land(from: usize, out: &mut [sock_filter]) {
+    let skipped = out.len().saturating_sub(from + 1);
+    if let Some(jump) = out.get_mut(from) {
+        // Below BPF_MAXINSNS.
+        jump.k = u32::try_from(skipped).unwrap_or(0);
+    }
 }
 
 fn load(size: u32, offset: u32) -> sock_filter {
@@ -238,8 +258,9 @@ mod tests {
         let key = |source: &str| KEYS.of(source.parse().unwrap());
         let good = ["192.0.2.1", "2001:db8:0:1::7"].map(key);
         let heavy = ["192.0.2.2", "192.0.2.1", "2001:db8:0:2::1"].map(key);
-        let program = program(KEYS, good.into_iter(), heavy.into_iter(), 1000, LONGEST);
-        let passes = |source: &str, random| run(&program, &Segment::from(source), random);
+        let mut writer = Writer::new(KEYS);
+        let program = &*writer.program(good.into_iter(), heavy.into_iter(), 1000, LONGEST);
+        let passes = |source: &str, random| run(program, &Segment::from(source), random);
         for random in [0, 1000, 1001, u32::MAX] {
             assert!(passes("192.0.2.1", random), "good standing counts more");
             assert!(passes("2001:db8:0:1::1", random), "its prefix counts");
@@ -248,7 +269,7 @@ mod tests {
             assert_eq!(passes("2001:db8:0:3::1", random), random <= 1000);
             for flags in [0x10, 0x12, 0x18, 0x11, 0x04] {
                 let other = Segment { flags, ..Segment::from("192.0.2.2") };
-                assert!(run(&program, &other, random), "no initial SYN: {flags:#x}");
+                assert!(run(program, &other, random), "no initial SYN: {flags:#x}");
             }
         }
         assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
@@ -261,12 +282,14 @@ mod tests {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             state
         };
+        let mut writer = Writer::new(KEYS);
+        let memory = (writer.known.as_ptr(), writer.out.as_ptr());
         for (count, len) in
             [(0, 64), (1, 64), (31, 100), (33, 4096), (1000, 4096), (5000, 4096), (5000, 1000)]
         {
             let good: Vec<u32> = (0..count).map(|_| random()).collect();
             let heavy: Vec<u32> = (0..count).map(|_| random()).collect();
-            let program = program(KEYS, good.iter().copied(), heavy.iter().copied(), 0, len);
+            let program = &*writer.program(good.iter().copied(), heavy.iter().copied(), 0, len);
             assert!(program.len() <= len, "{} instructions for {count} in {len}", program.len());
             let mut expected: HashMap<u32, bool> =
                 heavy.iter().take(room(len) / 2).map(|&key| (key, false)).collect();
@@ -274,16 +297,18 @@ mod tests {
             expected.extend(good.iter().take(left).map(|&key| (key, true)));
             for (&key, &pass) in &expected {
                 let segment = Segment::from(&std::net::Ipv4Addr::from_bits(key).to_string());
-                assert_eq!(run(&program, &segment, 1), pass);
+                assert_eq!(run(program, &segment, 1), pass);
                 let other = Segment::from(&std::net::Ipv4Addr::from_bits(key ^ 1).to_string());
-                assert_eq!(run(&program, &other, 0), expected.get(&(key ^ 1)).copied().unwrap_or(true));
+                assert_eq!(run(program, &other, 0), expected.get(&(key ^ 1)).copied().unwrap_or(true));
             }
         }
+        assert_eq!((writer.known.as_ptr(), writer.out.as_ptr()), memory, "nothing is allocated");
     }
 
     #[test]
     fn everybody_is_everybody() {
-        let program = program(KEYS, [].into_iter(), [].into_iter(), u32::MAX, LONGEST);
-        assert!(run(&program, &Segment::from("192.0.2.9"), u32::MAX));
+        let mut writer = Writer::new(KEYS);
+        let program = &*writer.program([].into_iter(), [].into_iter(), u32::MAX, LONGEST);
+        assert!(run(program, &Segment::from("192.0.2.9"), u32::MAX));
     }
 }

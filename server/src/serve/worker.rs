@@ -631,9 +631,10 @@ impl Worker {
             }
         }
         if self.drain_until.is_some_and(|at| at <= self.cx.clock) {
-            let keys: Vec<Key> = self.connections.keys().collect();
-            for key in keys {
-                self.end(key, Outcome::Drained);
+            for id in self.connections.numbers() {
+                if let Some(key) = self.connections.key(id) {
+                    self.end(key, Outcome::Drained);
+                }
             }
         }
     }
@@ -685,9 +686,9 @@ impl Worker {
     fn choose_whom_to_answer(&mut self) {
         self.cx.counters.answered.set(self.cx.admission.share());
         loop {
-            let program = self.cx.admission.filter(self.filter_room, self.cx.clock);
+            let mut program = self.cx.admission.filter(self.filter_room, self.cx.clock);
             let sockets = self.listeners.iter().filter_map(Listener::listens);
-            let results = sockets.map(|fd| listener::set_filter(fd, program.as_deref()));
+            let results = sockets.map(|fd| listener::set_filter(fd, program.as_deref_mut()));
             match results.collect::<Result<(), Errno>>() {
                 // net.core.optmem_max bounds the program.
                 Err(Errno::NOMEM | Errno::NOBUFS) if self.filter_room > 64 => self.filter_room /= 2,
@@ -733,9 +734,10 @@ impl Worker {
                     self.cx.draining = true;
                     self.drain_until = Some(self.cx.clock + ms);
                     self.retire(|_| true);
-                    let keys: Vec<Key> = self.connections.keys().collect();
-                    for key in keys {
-                        if self.connections.get(key).is_some_and(Connection::drain) {
+                    for id in self.connections.numbers() {
+                        if let Some(key) = self.connections.key(id)
+                            && self.connections.get(key).is_some_and(Connection::drain)
+                        {
                             self.turn(key);
                         }
                     }
