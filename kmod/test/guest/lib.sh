@@ -24,6 +24,13 @@ check() {
         tail -n 12 /tmp/output | sed 's/^/     | /'
     fi
 }
+seconds() { cut -d . -f 1 /proc/uptime; }
+# Runs a file of tests, and tells how long it took.
+part() {
+    eval "begun_$1=$(seconds)"
+    . ./$1.sh
+    eval "echo \"     $1 took \$((\$(seconds) - begun_$1)) s\""
+}
 not() { ! "$@"; }
 says() { pattern=$1; shift; "$@" < /dev/null 2>&1 | tee /tmp/said | grep -q -e "$pattern" || { cat /tmp/said; false; }; }
 counter() { ./ttls ctl stats | awk -v name="$1" '$1 == name { print $2 }'; }

@@ -14,7 +14,7 @@ check "its names are listed" says "certificate one.example" ./ttls ctl list
 
 # The kernel's command line may name some of the parts.
 for part in $(echo "${PARTS:-all}" | tr , ' '); do
-    . ./$part.sh
+    part $part
 done
 
 for name in listeners pending contexts connections contained_panics failed_local; do

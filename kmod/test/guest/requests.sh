@@ -77,7 +77,10 @@ requests() {
 }
 pipelined() {
     requests "$1" > /tmp/pipelined
-    [ "$({ cat /tmp/pipelined; sleep 20; } | timeout 60 openssl s_client -connect 127.0.0.1:8450 -quiet $2 2> /dev/null | grep -c '^counted')" = $(($1 + 1)) ]
+    # The client's end of input is not to come before the server's.
+    touch /tmp/open
+    [ "$({ cat /tmp/pipelined; while [ -e /tmp/open ]; do sleep 0.2; done; } |
+        { timeout 60 openssl s_client -connect 127.0.0.1:8450 -quiet $2 2> /dev/null; rm /tmp/open; } | grep -c '^counted')" = $(($1 + 1)) ]
 }
 for option in -tls1_2 -tls1_3; do
     check "three requests at a time, openssl $option" pipelined 3 $option
