@@ -4,6 +4,10 @@
 use harness::backend::Backend;
 use harness::raw::{Client, ClientHello, KeyShare, content, extension};
 use harness::server::{Config, Server};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
 
 const REQUEST: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
 
@@ -23,6 +27,23 @@ fn every_byte_in_a_segment_of_its_own() {
     let flight = client.hello12(&ClientHello::tls12());
     client.finish12(&flight, &share);
     assert!(client.exchange(REQUEST).starts_with(b"HTTP/1.1 200"), "TLS 1.2");
+}
+
+/// `overload.patience` is for what waits for the server, not for the client.
+#[test]
+fn a_client_that_is_slow_to_speak_is_served() {
+    let backend = Backend::http();
+    let server = Server::start(&Config::new(&backend));
+    let message = ClientHello::tls13(&[&KeyShare::x25519()]).encode();
+    let length = u16::try_from(message.len()).expect("one record").to_be_bytes();
+    let record = [&[content::HANDSHAKE, 3, 1][..], &length, &message].concat();
+    let mut client = TcpStream::connect(server.address).expect("connect");
+    client.write_all(&record[..20]).expect("send");
+    thread::sleep(Duration::from_millis(2500));
+    client.write_all(&record[20..]).expect("send");
+    let mut header = [0; 5];
+    client.read_exact(&mut header).expect("an answer");
+    assert_eq!(header[0], content::HANDSHAKE);
 }
 
 #[test]

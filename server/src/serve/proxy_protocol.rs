@@ -10,8 +10,6 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Longest line of version 1, with its end (§2.1).
 const MAX_V1: usize = 107;
-/// Longest header accepted, in bytes.
-pub const MAX_ACCEPTED: usize = 2048;
 /// Longest header written: fixed part and IPv6 addresses, ALPN, server name, TLS parameters, client names.
 pub const MAX_WRITTEN: usize = 16 + 36 + (3 + 32) + (3 + 255) + (3 + 5 + 16 + 64) + 2 * (3 + MAX_CLIENT_NAME);
 /// Client names are cut to this length, in bytes.
@@ -39,16 +37,17 @@ pub struct Invalid;
 /// A header as received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Its length in bytes; the connection's own bytes follow.
+    /// Its length in bytes, of which some may be still to come; the connection's own bytes follow.
     pub len: usize,
     /// Source and destination; `None` where the proxy speaks for itself (LOCAL, UNKNOWN).
     pub addresses: Option<(SocketAddr, SocketAddr)>,
 }
 
-/// Reads a header of either version from the first bytes of a connection; `None` if more are needed.
+/// Reads a header of either version from the first bytes of a connection; `None` if more are needed. What follows the addresses in
+/// version 2 (TLVs, whatever a proxy says of itself) is not needed, however long it is.
 ///
 /// # Errors
-/// The bytes are not the beginning of a header, or it is longer than [`MAX_ACCEPTED`].
+/// The bytes are not the beginning of a header.
 pub fn parse(bytes: &[u8]) -> Result<Option<Header>, Invalid> {
     let begins = |magic: &[u8]| bytes.iter().zip(magic).all(|(a, b)| a == b);
     if begins(SIGNATURE) {
@@ -90,36 +89,43 @@ fn parse_v1(line: &[u8]) -> Result<Option<(SocketAddr, SocketAddr)>, Invalid> {
 }
 
 fn parse_v2(bytes: &[u8]) -> Result<Option<Header>, Invalid> {
-    let Some(&[.., command, family, high, low]) = bytes.first_chunk::<16>() else { return Ok(None) };
-    let len = 16 + usize::from(u16::from_be_bytes([high, low]));
-    if len > MAX_ACCEPTED || !matches!(command, 0x20 | 0x21) {
-        return Err(Invalid);
-    }
-    let Some(payload) = bytes.get(16..len) else { return Ok(None) };
+    let Some((&[.., command, family, high, low], rest)) = bytes.split_first_chunk::<16>() else {
+        return Ok(None);
+    };
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    let here = rest.get(..length).unwrap_or(rest);
     let addresses = match (command, family) {
         // LOCAL: the family and all that follows is to be ignored (§2.2).
         (0x20, _) => None,
         // TCP over IPv4
-        (0x21, 0x11) => Some(addresses::<4>(payload)?),
+        (0x21, 0x11) if length < 12 => return Err(Invalid),
+        (0x21, 0x11) => match addresses::<4>(here) {
+            None => return Ok(None),
+            addresses => addresses,
+        },
         // TCP over IPv6
-        (0x21, 0x21) => Some(addresses::<16>(payload)?),
+        (0x21, 0x21) if length < 36 => return Err(Invalid),
+        (0x21, 0x21) => match addresses::<16>(here) {
+            None => return Ok(None),
+            addresses => addresses,
+        },
         // Unspecified, Unix sockets: no address that would mean anything here.
         (0x21, 0x00 | 0x31) => None,
         _ => return Err(Invalid),
     };
-    Ok(Some(Header { len, addresses }))
+    Ok(Some(Header { len: 16 + length, addresses }))
 }
 
-/// Two addresses of `N` bytes, and their ports.
-fn addresses<const N: usize>(payload: &[u8]) -> Result<(SocketAddr, SocketAddr), Invalid>
+/// Two addresses of `N` bytes, and their ports; `None` if they have not come whole.
+fn addresses<const N: usize>(payload: &[u8]) -> Option<(SocketAddr, SocketAddr)>
 where
     IpAddr: From<[u8; N]>,
 {
-    let (source, rest) = payload.split_first_chunk::<N>().ok_or(Invalid)?;
-    let (destination, rest) = rest.split_first_chunk::<N>().ok_or(Invalid)?;
-    let &[a, b, c, d] = rest.first_chunk::<4>().ok_or(Invalid)?;
+    let (source, rest) = payload.split_first_chunk::<N>()?;
+    let (destination, rest) = rest.split_first_chunk::<N>()?;
+    let &[a, b, c, d] = rest.first_chunk::<4>()?;
     let address = |ip: &[u8; N], port| SocketAddr::new(IpAddr::from(*ip), u16::from_be_bytes(port));
-    Ok((address(source, [a, b]), address(destination, [c, d])))
+    Some((address(source, [a, b]), address(destination, [c, d])))
 }
 
 /// What version 2 says of the TLS connection.
@@ -307,8 +313,12 @@ mod tests {
             let mut out = [0; MAX_WRITTEN];
             let len = if v2 { write_v2(source, destination, &tls, &mut out) } else { write_v1(source, destination, &mut out) };
             let mut bytes = out[..len].to_vec();
+            let whole = parse(&bytes).unwrap();
             for partial in 0..len {
-                prop_assert_eq!(parse(&bytes[..partial]), Ok(None));
+                // TLVs are not waited for.
+                let early = v2 && partial >= 16 + 12;
+                let header = parse(&bytes[..partial]).unwrap();
+                prop_assert!(header.is_none() || early && header == whole);
             }
             bytes.extend(b"\x16\x03\x01");
             let header = parse(&bytes).unwrap().unwrap();
@@ -335,7 +345,7 @@ mod tests {
             let mut all = if signed { SIGNATURE.to_vec() } else { b"PROXY ".to_vec() };
             all.extend(&bytes);
             if let Ok(Some(header)) = parse(&all) {
-                prop_assert!(header.len <= all.len());
+                prop_assert!(header.len <= 16 + 0xffff && (signed || header.len <= all.len()));
             }
             let _ = parse(&bytes);
         }
@@ -368,7 +378,8 @@ mod tests {
             &too_long,
             b"\r\n\r\n\0\r\nQUIT\n\x31\x11\0\x0c",
             b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x04abcd",
-            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff",
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x12\0\x0c",
+            b"\r\n\r\n\0\r\nQUIT\n\x22\x00\0\0",
         ] {
             assert_eq!(parse(bad), Err(Invalid), "{:?}", bad.escape_ascii().to_string());
         }
@@ -383,7 +394,16 @@ mod tests {
             let header = [&SIGNATURE[..], &[0x20, family], &length, payload].concat();
             let rest = [&header[..], b"rest"].concat();
             assert_eq!(parse(&rest), Ok(Some(Header { len: header.len(), addresses: None })), "{family:#x}");
-            assert_eq!(parse(&header[..header.len() - 1]), Ok(None), "{family:#x}");
+            let early = parse(&header[..16]);
+            assert_eq!(early, Ok(Some(Header { len: header.len(), addresses: None })), "{family:#x}");
         }
+    }
+
+    #[test]
+    fn what_follows_the_addresses_is_not_waited_for() {
+        let whole = |rest: &[u8]| [SIGNATURE, &b"\x21\x11\xff\xff"[..], rest].concat();
+        assert_eq!(parse(&whole(&[1; 11])), Ok(None));
+        let addresses = Some(("1.1.1.1:257".parse().unwrap(), "1.1.1.1:257".parse().unwrap()));
+        assert_eq!(parse(&whole(&[1; 12])), Ok(Some(Header { len: 16 + 0xffff, addresses })));
     }
 }
