@@ -294,6 +294,43 @@ fn ec_scalars_of_other_lengths_are_read() {
     assert_eq!(key(&[0; 31]), Err(KeyError::EcScalar));
 }
 
+/// The key with scalar 1, whose public key is the group's generator (FIPS 186-4 §D.1.2.3), in the forms that OpenSSL writes.
+#[test]
+fn a_point_in_a_key_file_may_be_compressed() {
+    const X: [u8; 32] = [
+        0x6b, 0x17, 0xd1, 0xf2, 0xe1, 0x2c, 0x42, 0x47, 0xf8, 0xbc, 0xe6, 0xe5, 0x63, 0xa4, 0x40, 0xf2, 0x77,
+        0x03, 0x7d, 0x81, 0x2d, 0xeb, 0x33, 0xa0, 0xf4, 0xa1, 0x39, 0x45, 0xd8, 0x98, 0xc2, 0x96,
+    ];
+    const Y: [u8; 32] = [
+        0x4f, 0xe3, 0x42, 0xe2, 0xfe, 0x1a, 0x7f, 0x9b, 0x8e, 0xe7, 0xeb, 0x4a, 0x7c, 0x0f, 0x9e, 0x16, 0x2b,
+        0xce, 0x33, 0x57, 0x6b, 0x31, 0x5e, 0xce, 0xcb, 0xb6, 0x40, 0x68, 0x37, 0xbf, 0x51, 0xf5,
+    ];
+    let read = |point: &[u8]| {
+        let tlv =
+            |tag: u8, content: &[u8]| [&[tag, u8::try_from(content.len()).expect("short")], content].concat();
+        let scalar: [u8; 32] = core::array::from_fn(|i| u8::from(i == 31));
+        let curve = [0xa0, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
+        let public = tlv(0xa1, &tlv(3, &[&[0], point].concat()));
+        let der = tlv(0x30, &[&[2, 1, 1], &tlv(4, &scalar)[..], &curve, &public].concat());
+        SigningKey::from_der(Encoding::Sec1, &der).map(drop)
+    };
+    let forms = |form: u8, parts: &[&[u8]]| [&[form], parts.concat().as_slice()].concat();
+    for (form, parts, is_right) in [
+        (4, &[&X[..], &Y][..], true),
+        (3, &[&X], true),
+        (7, &[&X, &Y], true),
+        (2, &[&X], false),
+        (6, &[&X, &Y], false),
+        (3, &[&Y], false),
+        (3, &[&X, &Y], false),
+        (7, &[&X], false),
+        (5, &[&X, &Y], false),
+    ] {
+        let expected = if is_right { Ok(()) } else { Err(KeyError::PublicKeyMismatch) };
+        assert_eq!(read(&forms(form, parts)), expected, "form {form}, {} parts", parts.len());
+    }
+}
+
 #[test]
 fn a_scheme_must_fit_the_key_and_the_digest_the_scheme() {
     let rsa = SigningKey::from_der(Encoding::Pkcs8, key_file!("rsa-2048.pkcs8.der")).expect("a key");

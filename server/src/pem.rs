@@ -72,7 +72,12 @@ pub fn read(text: &[u8]) -> Result<Vec<Block>, Error> {
 
 /// Whether a file is DER, or something else in binary that begins like it, such as PKCS#12.
 pub fn is_der(content: &[u8]) -> bool {
-    matches!(content, [0x30, 0x80..=0x84, ..]) && !contains(content, BEGIN)
+    match content {
+        [0x30, 0x80..=0x84, ..] => !contains(content, BEGIN),
+        // A key on a curve is that short; a page of text that begins with `0` is not as long as its second character says.
+        [0x30, length @ 0..=0x7f, rest @ ..] => rest.len() == usize::from(*length),
+        _ => false,
+    }
 }
 
 /// The block whose BEGIN is at `begin`, and where it ends.
@@ -114,11 +119,9 @@ pub const ENCRYPTED: &str = "the private key is encrypted: decrypt it with `open
 fn outside(text: &[u8], range: std::ops::Range<usize>) -> Result<(), Error> {
     let mut at = range.start;
     for line in text[range].split_inclusive(|&b| b == b'\n') {
-        let upper = line.to_ascii_uppercase();
-        let border = contains(&upper, b"BEGIN ") || contains(&upper, b"END ");
         // Word processors make other dashes of them: U+2010 to U+2015 are e2 80 90 to 95 in UTF-8.
         let dashes = contains(line, b"--") || line.windows(3).any(|w| matches!(w, [0xe2, 0x80, 0x90..=0x95]));
-        if border && dashes {
+        if dashes && names_a_border(line) {
             return Err(Error::new(
                 line_of(text, at),
                 "looks like the border of a PEM block, but is not: `-----BEGIN …-----` or `-----END …-----`",
@@ -127,6 +130,18 @@ fn outside(text: &[u8], range: std::ops::Range<usize>) -> Result<(), Error> {
         at += line.len();
     }
     Ok(())
+}
+
+/// Whether a line has the words of a border: BEGIN or END, and after it what a block may be. `# --- Backend ---` is a comment.
+fn names_a_border(line: &[u8]) -> bool {
+    let upper = line.to_ascii_uppercase();
+    let mut words = upper.split(|b| !b.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let is_kind = |word: &[u8]| {
+        let kinds: [&[u8]; 8] =
+            [b"CERT", b"CRL", b"KEY", b"PARAMETERS", b"PKCS", b"CMS", b"X509", b"TRUSTED"];
+        kinds.iter().any(|kind| word.starts_with(kind))
+    };
+    words.any(|word| matches!(word, b"BEGIN" | b"END")) && words.any(is_kind)
 }
 
 /// Decodes base64 (RFC 4648 §4); white space is passed over. Which value a character has is computed, not looked up: it may be a key's.
@@ -225,7 +240,14 @@ mod tests {
         assert_eq!(labels(&ONE.replace('\n', "\r\n")), Ok(vec![one(1)]));
         assert_eq!(labels(&ONE.replace('\n', "\n    ")), Ok(vec![one(1)]));
         assert_eq!(labels("-----BEGIN CERTIFICATE-----MAECAw==-----END CERTIFICATE-----"), Ok(vec![one(1)]));
-        assert_eq!(labels("# a comment\n# -------\n"), Ok(vec![]));
+        for comment in [
+            "# a comment\n# -------\n",
+            "# --- Backend certificate ---\n",
+            "# -- end of chain --\n",
+            "the end of the key\n",
+        ] {
+            assert_eq!(labels(&format!("{comment}{ONE}")).map(|blocks| blocks.len()), Ok(1), "{comment}");
+        }
     }
 
     #[test]
@@ -269,6 +291,8 @@ mod tests {
     #[test]
     fn der_is_told_from_text() {
         assert!(is_der(&[0x30, 0x82, 1, 1]));
+        assert!(is_der(&[0x30, 3, 1, 1, 0]), "a short one");
+        assert!(!is_der(&[0x30, 3, 1, 1]));
         assert!(!is_der(b"0 html"));
         assert!(!is_der(ONE.as_bytes()));
     }

@@ -169,10 +169,18 @@ fn public_key_matches(spki: &[u8], key: &SigningKey) -> bool {
 }
 
 /// Whether the content of a public key's BIT STRING belongs to `key`: an RSAPublicKey (RFC 8017
-/// §A.1.1), or a point, uncompressed as TLS and certificates have it (RFC 8422 §5.4.1).
+/// §A.1.1), or a point: uncompressed as TLS and certificates have it (RFC 8422 §5.4.1), or in a form that OpenSSL writes on request.
 fn public_bits_match(bits: &[u8], key: &SigningKey) -> bool {
     match &key.0 {
-        Key::EcdsaP256(key) => bits == key.public_key(),
+        Key::EcdsaP256(key) => {
+            let (point, odd) = (key.public_key(), key.public_key()[64] & 1);
+            match bits {
+                // Compressed, and hybrid (SEC 1 §2.3.3; X9.62 §4.3.6).
+                [form @ (2 | 3), x @ ..] => *form & 1 == odd && *x == point[1..33],
+                [form @ (6 | 7), xy @ ..] => *form & 1 == odd && *xy == point[1..],
+                _ => bits == point,
+            }
+        }
         Key::Rsa(key) => {
             let read = || -> Result<_, Malformed> {
                 let mut public = whole(bits, "RSAPublicKey")?;

@@ -4,9 +4,15 @@
 //! Whether the responder signed it is for clients to check; whether it is about this certificate, good, and in time, is checked here.
 
 use crate::x509::{Certificate, Malformed, Reader, Time, elements, tag};
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
 
 /// id-pkix-ocsp-basic (RFC 6960 §4.2.1).
 const BASIC: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1, 1];
+/// id-sha1 (RFC 3279 §2.1), by which responders name issuers (RFC 5019 §2.1.1).
+const SHA1: &[u8] = &[0x2b, 0x0e, 3, 2, 0x1a];
+/// id-sha256 (RFC 5754 §2.2).
+const SHA256: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1];
 /// Seconds by which the responder's clock may be ahead.
 const SKEW: i64 = 300;
 
@@ -122,13 +128,29 @@ fn single_response(basic: &[u8], leaf: &Certificate<'_>) -> Result<Option<Single
             None => None,
             Some(time) => Some(Time::read(&mut Reader::new(time), "nextUpdate")?),
         };
-        // hashAlgorithm, issuerNameHash, issuerKeyHash, serialNumber
-        if elements(id).nth(3) == Some((tag::INTEGER, leaf.serial)) {
+        if is_about(id, leaf) {
             let status = (status & 0xc0 == 0x80).then_some(status & 0x1f);
             return Ok(Some(Single { status, this_update, next_update }));
         }
     }
     Ok(None)
+}
+
+/// Whether a CertID is `leaf`'s: its serialNumber, and the hash of its issuer's name, since authorities of one's own often count from 1.
+fn is_about(id: &[u8], leaf: &Certificate<'_>) -> bool {
+    let mut parts = elements(id);
+    let (Some((_, algorithm)), Some((_, name_hash)), Some(_), Some((tag::INTEGER, serial))) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    let same_name = match elements(algorithm).next() {
+        Some((tag::OID, SHA1)) => name_hash == Sha1::digest(leaf.issuer).as_slice(),
+        Some((tag::OID, SHA256)) => name_hash == Sha256::digest(leaf.issuer).as_slice(),
+        // Not to be told: the serialNumber decides.
+        _ => true,
+    };
+    serial == leaf.serial && same_name
 }
 
 #[cfg(test)]
@@ -154,8 +176,21 @@ mod tests {
     }
 
     fn response(serial: u8, status: u8, this_update: &str, next_update: Option<&str>) -> Vec<u8> {
+        answer(SHA1, &Sha1::digest([0x30, 0]), serial, status, this_update, next_update)
+    }
+
+    /// About the certificate with this serialNumber whose issuer's name has this hash.
+    fn answer(
+        algorithm: &[u8],
+        name_hash: &[u8],
+        serial: u8,
+        status: u8,
+        this_update: &str,
+        next_update: Option<&str>,
+    ) -> Vec<u8> {
         let time = |text: &str| tlv(0x18, &[text.as_bytes()]);
-        let id = tlv(0x30, &[&[0x30, 0, 4, 1, 0, 4, 1, 0, 2, 1, serial]]);
+        let algorithm = tlv(0x30, &[&tlv(6, &[algorithm])]);
+        let id = tlv(0x30, &[&algorithm, &tlv(4, &[name_hash]), &[4, 1, 0, 2, 1, serial]]);
         let next = next_update.map(|text| tlv(0xa0, &[&time(text)])).unwrap_or_default();
         let single = tlv(0x30, &[&id, &[status, 0], &time(this_update), &next]);
         let data = tlv(0x30, &[&[0xa1, 0], &time("20260101000000Z"), &tlv(0x30, &[&single])]);
@@ -174,8 +209,15 @@ mod tests {
         assert!(good.is_good(now));
         assert!(!good.is_good(Time(now.0 + 86_400 * 30)), "it runs out while it is served");
         assert!(read(&response(7, 0x80, from, None)).is_ok());
+        assert!(read(&answer(SHA256, &Sha256::digest([0x30, 0]), 7, 0x80, from, to)).is_ok());
+        assert!(read(&answer(&[1], &[0; 20], 7, 0x80, from, to)).is_ok(), "a hash that is not known");
         let cut = response(7, 0x80, from, to);
         for (bad, why) in [
+            (
+                answer(SHA1, &Sha1::digest([0x30, 2, 0x31, 0]), 7, 0x80, from, to),
+                "is about another certificate",
+            ),
+            (answer(SHA256, &[0; 32], 7, 0x80, from, to), "is about another certificate"),
             (vec![], "is empty"),
             (b"0 html error page".to_vec(), "is not an OCSP response"),
             (b"-----BEGIN OCSP RESPONSE-----".to_vec(), "is PEM"),
