@@ -4,6 +4,7 @@
 use crate::load::Load;
 use harness::backend::Backend;
 use harness::client::{connect, default_config, get};
+use harness::raw::{Client, ClientHello, KeyShare};
 use harness::server::{Config, Server};
 use rustix::fs::{FileType, Mode, OFlags, mknodat};
 use rustix::process::Signal;
@@ -45,6 +46,22 @@ fn fill(server: &Server) -> usize {
         assert!(sent < 100_000, "no line was lost");
     }
     sent
+}
+
+#[test]
+fn a_failed_handshake_says_what_the_client_wanted() {
+    let backend = Backend::http();
+    let mut server = Server::start(&Config::new(&backend).table("[tls]\nversions = [\"1.2\"]"));
+    let share = KeyShare::x25519();
+    let mut client = Client::connect(server.address);
+    client.send_message(&ClientHello::tls13(&[&share]).encode());
+    assert!(client.closed());
+    let line = server.logged(&["event=connection", "level=warn", "no common protocol version"]);
+    assert!(
+        line.contains(" server_name=ttls.test ") && line.contains(" offered=\"versions 1.3, suites 1301"),
+        "{line}"
+    );
+    assert!(line.contains(", groups 001d"), "{line}");
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub use shed::{Interval, Share, Shed};
 pub use standing::{PROBATION, Set, Standing};
 
 use crate::fingerprint::Ja4;
+use crate::wire::ClientHello;
 
 /// What is known of a connection when admission is asked.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +37,10 @@ pub struct Request<'a> {
 
 /// Decides over connections. The shell implements it with what it knows besides: the address, its load.
 pub trait Admission {
+    /// A ClientHello has come whole, the first or the one that answers a HelloRetryRequest; nothing of it was judged yet. For what is to
+    /// be told of the client, should the handshake fail.
+    fn offered(&mut self, _hello: &ClientHello<'_>) {}
+
     /// Whether to go on. A refused connection is closed without an answer, the cheapest of all.
     fn admit(&mut self, request: &Request<'_>) -> bool;
 }

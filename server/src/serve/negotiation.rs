@@ -3,6 +3,7 @@
 
 use super::context::{Active, Context, Fate};
 use super::memory::{Memory, Purpose, Size, Storage};
+use super::offer::Offer;
 use super::outcome::Outcome;
 use super::proxy_protocol;
 use super::receiving::Receiving;
@@ -39,8 +40,12 @@ pub struct Negotiation {
     called: bool,
     /// It brought a ticket that opened.
     resumes: bool,
+    /// What the client asked for and offered.
+    offer: Offer,
     /// A PROXY header comes first.
     expects_header: bool,
+    /// Bytes of it that are still to be taken off, once its beginning is understood.
+    header_left: usize,
     /// It has just come.
     header_read: bool,
     /// A proxy speaks for itself, and has said nothing since its header: a check of its own.
@@ -72,7 +77,9 @@ impl Default for Negotiation {
             due: None,
             called: false,
             resumes: false,
+            offer: Offer::default(),
             expects_header: false,
+            header_left: 0,
             header_read: false,
             is_check: false,
             addresses: None,
@@ -126,6 +133,8 @@ impl Negotiation {
         self.failed = None;
         self.due = None;
         (self.called, self.resumes) = (false, false);
+        self.header_left = 0;
+        self.offer.clear();
         (self.touched, self.complete, self.header_read, self.is_check) = (false, false, false, false);
         (self.large, self.out) = (None, None);
         let used = std::mem::take(&mut self.used);
@@ -270,7 +279,8 @@ impl Negotiation {
     }
 
     fn advance(&mut self, cx: &mut Context, active: &Active, done: Option<&Result<Output, Failed>>) -> Step {
-        let Self { handshake, small, large, window, out, out_len, source, verifier, resumes, .. } = self;
+        let Self { handshake, small, large, window, out, out_len, source, verifier, resumes, offer, .. } =
+            self;
         let mut inbound = Inbound::new(storage(small, large), window);
         let out = out.as_mut().map_or(&mut [][..], Storage::bytes_mut);
         let mut out = Outbound::new(out, out_len);
@@ -278,16 +288,12 @@ impl Negotiation {
             verifier.allow(cx.certificate_checks);
         }
         let step =
-            cx.with_environment(
-                active,
-                *source,
-                verifier.as_deref_mut(),
-                resumes,
-                |environment| match done {
+            cx.with_environment(active, *source, verifier.as_deref_mut(), (resumes, offer), |environment| {
+                match done {
                     None => handshake.receive(environment, &mut inbound, &mut out),
                     Some(done) => handshake.resume(environment, done, &mut inbound, &mut out),
-                },
-            );
+                }
+            });
         if let Some(verifier) = verifier {
             cx.certificate_checks = verifier.allowed();
         }
@@ -297,6 +303,11 @@ impl Negotiation {
     /// Whether a certificate of the client's waits for a sweep that can judge it.
     fn is_postponed(&self) -> bool {
         self.verifier.as_ref().is_some_and(|verifier| verifier.is_postponed())
+    }
+
+    /// What the client asked for and offered.
+    pub const fn offer(&self) -> &Offer {
+        &self.offer
     }
 
     /// Why the client's certificates were not accepted.
@@ -424,16 +435,23 @@ impl Negotiation {
     /// Takes the PROXY header off the front. `false` if it has not come whole.
     fn read_header(&mut self) -> Result<bool, Outcome> {
         let filled = self.window.unopened();
-        let received = self.small.get(..filled).unwrap_or_default();
-        let header = proxy_protocol::parse(received).map_err(|_| Outcome::NotProxy)?;
-        let Some(header) = header else { return Ok(false) };
-        self.addresses = header.addresses;
-        self.expects_header = false;
-        let rest = filled.saturating_sub(header.len);
-        self.is_check = header.addresses.is_none() && rest == 0;
-        self.small.copy_within(filled - rest..filled, 0);
+        if self.header_left == 0 {
+            let received = self.small.get(..filled).unwrap_or_default();
+            let header = proxy_protocol::parse(received).map_err(|_| Outcome::NotProxy)?;
+            let Some(header) = header else { return Ok(false) };
+            self.addresses = header.addresses;
+            self.header_left = header.len;
+        }
+        let taken = self.header_left.min(filled);
+        self.header_left -= taken;
+        self.small.copy_within(taken..filled, 0);
         self.window = Window::default();
-        Inbound::new(&mut self.small, &mut self.window).received(rest);
+        Inbound::new(&mut self.small, &mut self.window).received(filled - taken);
+        if self.header_left > 0 {
+            return Ok(false);
+        }
+        self.expects_header = false;
+        self.is_check = self.addresses.is_none() && taken == filled;
         Ok(true)
     }
 

@@ -118,6 +118,8 @@ impl Outcome {
             (Self::ClosedInHandshake | Self::ClientLost(_), Progress::Silent) => Level::Info,
             // Many clients leave without a word: what they asked for they have.
             (Self::Truncated | Self::ClientLost(_), Progress::Answered) => Level::Info,
+            // Kept open for a next request that did not come.
+            (Self::IdleTimeout | Self::CloseTimeout, Progress::Answered) => Level::Info,
             _ => Level::Warn,
         }
     }
@@ -170,6 +172,9 @@ mod tests {
             (lost, Progress::Answered, Level::Info),
             (Outcome::Truncated, Progress::Some, Level::Warn),
             (Outcome::Truncated, Progress::Answered, Level::Info),
+            (Outcome::IdleTimeout, Progress::Some, Level::Warn),
+            (Outcome::IdleTimeout, Progress::Answered, Level::Info),
+            (Outcome::CloseTimeout, Progress::Answered, Level::Info),
             (Outcome::HandshakeTimeout, Progress::Silent, Level::Warn),
             (Outcome::BackendUnknown, Progress::Some, Level::Error),
             (Outcome::Tls(ttls::Error::NotAdmitted), Progress::Some, Level::Warn),

@@ -34,6 +34,9 @@ impl ExpectClientHello {
         let body = m.expect_last(message::CLIENT_HELLO, "a ClientHello")?;
         let hello = ClientHello::parse(body)?;
         cx.link.client_random = *hello.random;
+        if let Some(admission) = cx.env.admission.as_deref_mut() {
+            admission.offered(&hello);
+        }
         let version = choose_version(&hello, cx.env.policy)?;
         let server_name = hello.server_name.and_then(ServerName::new);
         let alpn = choose_alpn(&hello, cx.env.policy)?;
