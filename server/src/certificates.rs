@@ -76,9 +76,18 @@ impl Store {
     pub fn load(written: &Written, warnings: &mut Vec<String>) -> Result<Self, Error> {
         let mut store = Self::default();
         let certificates = written.config.certificate.iter();
-        let errors = certificates.filter_map(|c| store.add_files(written, c, warnings).err()).collect();
-        Error::all(errors)?;
+        let errors: Vec<_> =
+            certificates.filter_map(|c| store.add_files(written, c, warnings).err()).collect();
+        if !errors.is_empty() {
+            return Err(Error::several(errors));
+        }
         store.choose_default(written);
+        let idle =
+            store.summaries().filter(|certificate| certificate.names.is_empty() && !certificate.default);
+        warnings.extend(idle.map(|certificate| {
+            let file = certificate.file.display();
+            format!("{file}: no client gets this certificate: it is not `default`, and has no name that others lack")
+        }));
         Ok(store)
     }
 
@@ -200,6 +209,19 @@ impl Store {
         });
         self.default = both.copied().unwrap_or_default();
         *place(&mut self.default, self.entries[0].key.kind()) = Some(first);
+    }
+
+    /// Leaves out the responses with which a flight would not fit: without them it may.
+    pub fn leave_out_long_staples(&mut self, warnings: &mut Vec<String>) {
+        for entry in &mut self.entries {
+            let fits = entry.credential().is_none_or(|credential| flight_size(&credential, 0) <= MAX_FLIGHT);
+            if !fits && let Some(staple) = entry.ocsp.take() {
+                let (file, length) = (entry.file.display(), staple.der().len());
+                warnings.push(format!(
+                    "{file}: the OCSP response of {length} bytes does not fit the server's flight: no OCSP response is stapled"
+                ));
+            }
+        }
     }
 
     /// Checks that the flight of a handshake with any of the certificates fits, together with `authorities` bytes of

@@ -5,6 +5,7 @@ use crate::config::flags::{Flag, KEYS, Kind};
 use crate::config::{Error, Source};
 use crate::hosts::{Hosts, News};
 use crate::output::{complain, print};
+use crate::overview::Overview;
 use crate::serve::Failure;
 use crate::settings::{Fixed, Settings};
 use crate::{demo, serve};
@@ -85,13 +86,16 @@ pub fn check(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             }
         });
         warnings.extend(unknown.into_inner().unwrap_or_else(PoisonError::into_inner));
-        serve::check(&settings)?;
+        serve::check(&settings, &mut warnings)?;
         Ok(settings)
     });
     for warning in &warnings {
         complain(format_args!("ttls: warning: {warning}"));
     }
-    report(result.map(|_| print("ttls: the configuration is good\n")))
+    report(result.map(|settings| {
+        print(Overview(&settings));
+        print("ttls: the configuration is good\n");
+    }))
 }
 
 fn report(result: Result<(), Error>) -> ExitCode {

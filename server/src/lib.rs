@@ -15,6 +15,7 @@ pub mod hosts;
 pub mod keylog;
 pub mod notify;
 pub mod output;
+pub mod overview;
 pub mod pem;
 pub mod privileges;
 pub mod serve;

@@ -25,6 +25,9 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         _ => {
+            if let Some(command) = command {
+                complain(format_args!("ttls: there is no command `{}`", command.display()));
+            }
             complain(cli::HELP.trim_end());
             ExitCode::from(2)
         }

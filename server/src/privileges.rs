@@ -36,24 +36,33 @@ impl Target {
         }
     }
 
+    /// Why this process can not change to the user.
+    pub fn obstacle(&self) -> Option<String> {
+        let account = self.account.as_ref()?;
+        let can = Uid::effective().is_root() || account.uid == Uid::effective();
+        (!can).then(|| {
+            format!(
+                "user {}: only root can change to another user, and this process is not root. Under systemd the unit chooses the \
+                 user: remove `user`, or say User={} in `systemctl edit ttls`",
+                account.name, account.name
+            )
+        })
+    }
+
     /// Changes user and group.
     ///
     /// # Errors
     /// This process may not.
     pub fn assume(self) -> Result<(), String> {
+        if let Some(obstacle) = self.obstacle() {
+            // Before any call that a sandbox would end the process for.
+            return Err(obstacle);
+        }
         let Self { account, group } = self;
         if !Uid::effective().is_root() {
-            // Before any call that a sandbox would end the process for.
-            return match account {
-                Some(account) if account.uid != Uid::effective() => Err(format!(
-                    "user {}: only root can change to another user, and this process is not root. Under systemd the unit chooses the \
-                     user: remove `user`, or say User={} in `systemctl edit ttls`",
-                    account.name, account.name
-                )),
-                _ => match group.filter(|&gid| gid != Gid::effective()) {
-                    None => Ok(()),
-                    Some(gid) => setgid(gid).map_err(|e| format!("can not change to group {gid}: {e}")),
-                },
+            return match group.filter(|&gid| account.is_none() && gid != Gid::effective()) {
+                None => Ok(()),
+                Some(gid) => setgid(gid).map_err(|e| format!("can not change to group {gid}: {e}")),
             };
         }
         if let Some(gid) = group {

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The configuration made ready: files read, names resolved, everything checked. Built whole or not at all.
 
+pub mod routes;
+mod together;
+
 use crate::certificates::Store;
 use crate::client_auth::Trust;
 use crate::config::source::Written;
 use crate::config::values::{Backend, Time};
 use crate::config::{Error, Source, schema};
-use crate::hosts::{Host, Hosts};
+use crate::hosts::Hosts;
 use crate::serve::clock::unix_time;
 use crate::serve::listener;
 use crate::tickets::{Derived, Source as TicketSource};
 use crate::{demo, files};
+use routes::{Route, Routes, Target};
 use rustix::net::SocketAddrUnix;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -20,47 +24,6 @@ use std::time::Duration;
 use toml::Spanned;
 use ttls::Policy;
 use ttls::config::{ClientCertificate, List, PolicyError, UnknownName};
-
-/// Where connections go, ready to connect.
-#[derive(Clone, Debug)]
-pub enum Target {
-    /// TCP: addresses to try in turn.
-    Tcp(Arc<Host>),
-    /// Unix socket.
-    Unix(SocketAddrUnix, String),
-    /// Page with the negotiated parameters.
-    Demo,
-    /// A body of so many bytes.
-    Static(usize),
-}
-
-impl Target {
-    /// As the configuration names it.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Tcp(host) => host.name(),
-            Self::Unix(_, name) => name,
-            Self::Demo => "demo:",
-            Self::Static(_) => "static:",
-        }
-    }
-}
-
-/// Targets by server name.
-#[derive(Debug)]
-pub struct Routes {
-    default: Target,
-    names: HashMap<Vec<u8>, Target>,
-}
-
-impl Routes {
-    /// The target for a client that asked for `name` (lower case), or for none.
-    pub fn find(&self, name: Option<&ttls::config::ServerName>) -> &Target {
-        let Some(name) = name.filter(|_| !self.names.is_empty()) else { return &self.default };
-        let exact = self.names.get(name.as_bytes());
-        exact.or_else(|| self.names.get(name.wildcard()?.as_bytes())).unwrap_or(&self.default)
-    }
-}
 
 /// Time-outs in milliseconds; zero for none where the reference allows it.
 #[derive(Clone, Copy, Debug)]
@@ -132,6 +95,19 @@ pub struct Settings {
     pub group: Option<String>,
     /// The log's file, absolute or relative to the working folder.
     pub log_file: Option<PathBuf>,
+    /// Where it is written what a start may refuse although it is good in itself.
+    pub places: Places,
+}
+
+/// Where keys are written, as `FILE:LINE: ` or `--flag value: `, for messages; empty for keys that are not.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    /// `user`
+    pub user: String,
+    /// `group`
+    pub group: String,
+    /// `log.file`
+    pub log_file: String,
 }
 
 /// What start-up decides once, and reloads keep.
@@ -146,53 +122,51 @@ impl Settings {
     /// Reads, checks and prepares everything; names of backends are [`Fixed::hosts`]' to look up. What is doubtful but works is added to `warnings`.
     ///
     /// # Errors
-    /// The first thing that can not work, and where it is written.
+    /// All that can not work, and where it is written.
     pub fn build(source: &Source, fixed: &Fixed, warnings: &mut Vec<String>) -> Result<Self, Error> {
         let written = source.read()?;
         let config = &written.config;
-        let mut store = Store::load(&written, warnings)?;
-        if store.is_empty() {
-            match &fixed.demo {
-                Some(identity) => identity.add_to(&mut store).map_err(Error::new)?,
-                None => {
-                    return Err(written.missing(
-                        "no certificate: add [[certificate]] with `chain` and `key`, or use --demo",
-                    ));
-                }
-            }
+        let mut wrong = Wrong(Vec::new());
+        let store = wrong.keep(store(&written, fixed, warnings));
+        let routes = routes(&written, fixed, &mut wrong);
+        let listen = listen(&written, fixed, &mut wrong);
+        let clients = wrong.keep(Trust::load(&written, warnings));
+        let policy = wrong.keep(policy(&written, fixed.demo.is_some()));
+        let tickets = wrong.keep(tickets(&written, warnings));
+        let timeouts = wrong.keep(timeouts(&written));
+        let limits = wrong.keep(limits(&written));
+        let overload = wrong.keep(overload(&written));
+        let workers = wrong.keep(workers(&written));
+        if let (Some(policy), Some(store)) = (&policy, &store) {
+            wrong.keep(together::suites(&written, policy, store, warnings));
         }
-        let default = match (&config.backend, &fixed.demo) {
-            (Some(backend), _) => target(&written, fixed, backend)?,
-            (None, Some(_)) => Target::Demo,
-            (None, None) => {
-                return Err(written.missing("no backend: set `backend` to \"HOST:PORT\" or \"unix:/path\""));
-            }
+        let (
+            Some(store),
+            Some(routes),
+            Some(mut clients),
+            Some(policy),
+            Some(tickets),
+            Some(timeouts),
+            Some(limits),
+            Some(overload),
+            Some(workers),
+            [],
+        ) = (
+            store,
+            routes,
+            clients,
+            policy,
+            tickets,
+            timeouts,
+            limits,
+            overload,
+            workers,
+            wrong.0.as_slice(),
+        )
+        else {
+            return Err(Error::several(wrong.0));
         };
-        let mut names = HashMap::new();
-        for route in &config.route {
-            let target = target(&written, fixed, &route.backend)?;
-            for name in &route.names {
-                if names.insert(name.get_ref().0.clone().into_bytes(), target.clone()).is_some() {
-                    return Err(written.error(name, format!("`{}` has a route already", name.get_ref().0)));
-                }
-            }
-        }
-        let mut listen: Vec<_> = config.listen.iter().map(|address| address.get_ref().0).collect();
-        if listen.is_empty() {
-            if fixed.demo.is_none() {
-                return Err(written.missing(
-                    "no address to listen on: set `listen`, such as [\"0.0.0.0:443\", \"[::]:443\"]",
-                ));
-            }
-            listen.push(demo::ADDRESS);
-        }
-        for (i, address) in config.listen.iter().enumerate() {
-            if listen[..i].contains(&address.get_ref().0) {
-                return Err(written.error(address, format!("{} is listed twice", address.get_ref().0)));
-            }
-        }
-        store.check_flights(&written, 0)?;
-        let mut clients = Trust::load(&written, warnings)?;
+        together::routes(&written, &policy, &store, &routes, warnings);
         if let Some(trust) = &mut clients
             && let Err(error) = store.check_flights(&written, trust.authorities().len())
         {
@@ -202,15 +176,15 @@ impl Settings {
             trust.name_no_authorities();
         }
         Ok(Self {
-            policy: policy(&written, fixed.demo.is_some())?,
+            policy,
             store,
-            tickets: tickets(&written, warnings)?,
+            tickets,
             clients: clients.map(Arc::new),
-            routes: Routes { default, names },
+            routes,
             proxy: config.proxy_protocol.clone(),
-            timeouts: timeouts(&written)?,
-            limits: limits(&written)?,
-            overload: overload(&written)?,
+            timeouts,
+            limits,
+            overload,
             log: config.log.clone(),
             listener: listener::Options {
                 backlog: config.backlog.max(1),
@@ -220,11 +194,16 @@ impl Settings {
             },
             listen,
             metrics: config.metrics.listen.as_ref().map(|address| address.get_ref().0),
-            workers: workers(&written)?,
+            workers,
             cpu: config.cpu,
             user: config.user.as_ref().map(|user| user.get_ref().clone()),
             group: config.group.as_ref().map(|group| group.get_ref().clone()),
-            log_file: config.log.file.clone(),
+            log_file: config.log.file.as_ref().map(|file| written.path(file)),
+            places: Places {
+                user: config.user.as_ref().map(|user| written.place(user)).unwrap_or_default(),
+                group: config.group.as_ref().map(|group| written.place(group)).unwrap_or_default(),
+                log_file: config.log.file.as_ref().map(|file| written.place(file)).unwrap_or_default(),
+            },
         })
     }
 
@@ -232,6 +211,78 @@ impl Settings {
     pub fn connections_per_worker(&self, workers: usize) -> usize {
         self.limits.connections.div_ceil(workers)
     }
+}
+
+/// Collects what is wrong, so that all of it is told at once.
+struct Wrong(Vec<Error>);
+
+impl Wrong {
+    /// What is right; what is not is kept.
+    fn keep<T>(&mut self, result: Result<T, Error>) -> Option<T> {
+        result.map_err(|error| self.0.push(error)).ok()
+    }
+}
+
+fn store(written: &Written, fixed: &Fixed, warnings: &mut Vec<String>) -> Result<Store, Error> {
+    let mut store = Store::load(written, warnings)?;
+    if store.is_empty() {
+        match &fixed.demo {
+            Some(identity) => identity.add_to(&mut store).map_err(Error::new)?,
+            None => {
+                return Err(written
+                    .missing("no certificate: add [[certificate]] with `chain` and `key`, or use --demo"));
+            }
+        }
+    }
+    store.leave_out_long_staples(warnings);
+    store.check_flights(written, 0)?;
+    Ok(store)
+}
+
+fn routes(written: &Written, fixed: &Fixed, wrong: &mut Wrong) -> Option<Routes> {
+    let config = &written.config;
+    let default = match (&config.backend, &fixed.demo) {
+        (Some(backend), _) => target(written, fixed, backend),
+        (None, Some(_)) => Ok(Target::Demo),
+        (None, None) => Err(written.missing("no backend: set `backend` to \"HOST:PORT\" or \"unix:/path\"")),
+    };
+    let default = wrong.keep(default);
+    let mut others = Vec::new();
+    let mut names = HashMap::new();
+    for route in &config.route {
+        let target = wrong.keep(target(written, fixed, &route.backend));
+        for name in &route.names {
+            if names.insert(name.get_ref().0.clone().into_bytes(), others.len()).is_some() {
+                wrong.0.push(written.error(name, format!("`{}` has a route already", name.get_ref().0)));
+            }
+        }
+        let names = route.names.iter().map(|name| name.get_ref().0.clone()).collect();
+        let number = others.len();
+        others.extend(target.map(|target| Route { number, names, target }));
+    }
+    let default = Route { number: others.len(), names: Vec::new(), target: default? };
+    Some(Routes { default, others, names })
+}
+
+fn listen(written: &Written, fixed: &Fixed, wrong: &mut Wrong) -> Vec<SocketAddr> {
+    let config = &written.config;
+    let mut listen: Vec<_> = config.listen.iter().map(|address| address.get_ref().0).collect();
+    for (i, address) in config.listen.iter().enumerate() {
+        if listen[..i].contains(&address.get_ref().0) {
+            wrong.0.push(written.error(address, format!("{} is listed twice", address.get_ref().0)));
+        }
+    }
+    if listen.is_empty() {
+        if fixed.demo.is_none() {
+            wrong.0.push(
+                written.missing(
+                    "no address to listen on: set `listen`, such as [\"0.0.0.0:443\", \"[::]:443\"]",
+                ),
+            );
+        }
+        listen.push(demo::ADDRESS);
+    }
+    listen
 }
 
 fn workers(written: &Written) -> Result<usize, Error> {

@@ -78,8 +78,13 @@ fn ttls(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ttls")).args(arguments).current_dir(folder).output().unwrap()
 }
 
+/// What was said, but for what depends on the machine: how many descriptors a process may have.
 fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    let said = String::from_utf8_lossy(&output.stderr);
+    said.lines()
+        .filter(|line| !line.contains("descriptors may be needed"))
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 const GOOD: &str = "listen = ['127.0.0.1:0']\nbackend = '127.0.0.1:1'\n";
@@ -198,6 +203,162 @@ fn what_works_passes_and_what_is_doubtful_is_a_warning() {
 }
 
 #[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    let folder = Folder::new("all");
+    for (config, expected) in [
+        // What the file's reader finds…
+        (
+            "listen = '127.0.0.1:0'\nworkers = 'two'\n[tls]\nalpm = []\n[timeouts]\nhandshake = 10\nidle = '5'\n[[certificate]]\nkey = 'x'\n"
+                .to_owned(),
+            &[
+                "t.toml:1: a list is expected, in brackets: write [\"127.0.0.1:0\"]",
+                "t.toml:2: invalid type: string \"two\"",
+                "t.toml:4: unknown field `alpm`",
+                "t.toml:6: invalid type: integer `10`, expected a duration in quotes, with its unit: \"500ms\"",
+                "t.toml:7: `5` is not a duration",
+                "t.toml:8: missing field `chain`",
+            ][..],
+        ),
+        // … and what is found after it.
+        (
+            "listen = ['127.0.0.1:1', '127.0.0.1:1']\nworkers = 0\n[[certificate]]\nchain = 'none.pem'\n[[certificate]]\nchain = 'a.pem'\nkey = 'b.key'\n[limits]\nhalf_open = 0\n"
+                .to_owned(),
+            &[
+                "t.toml:4: none.pem: can not be read",
+                "t.toml:7: b.key: the private key does not belong",
+                "t.toml: no backend",
+                "t.toml:1: 127.0.0.1:1 is listed twice",
+                "t.toml:9: limits.half_open is 0",
+                "t.toml:2: `workers` is not between",
+            ],
+        ),
+        // What a start refuses of a good configuration.
+        (
+            format!("user = 'no-such-user'\n{GOOD}{A}[log]\nfile = 'no/such/folder'\n"),
+            &[
+                "t.toml:1: there is no user no-such-user",
+                "t.toml:8: log.file no/such/folder: can not be opened: No such file or directory (os error 2) (there is no folder no/such)",
+            ],
+        ),
+    ] {
+        let output = folder.run("check", &config);
+        assert_eq!(output.status.code(), Some(1));
+        let said = stderr(&output);
+        for expected in expected {
+            assert_eq!(said.matches(&format!("ttls: {expected}")).count(), 1, "{expected}: {said}");
+        }
+        assert_eq!(said.lines().count(), expected.len(), "{said}");
+        let output = folder.run("serve", &config);
+        assert_eq!(output.status.code(), Some(1));
+        let first = said.lines().next().unwrap_or_default();
+        assert!(stderr(&output).contains(first), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn what_does_not_go_together_is_told() {
+    let folder = Folder::new("together");
+    let rsa = "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256";
+    let with = |more: &str| format!("{GOOD}{A}{more}\n");
+    for (config, expected) in [
+        (
+            with("[[route]]\nnames = ['b.example']\nbackend = '127.0.0.1:1'"),
+            "t.toml:7: no certificate is for `b.example`: clients that ask for it get the default certificate",
+        ),
+        (
+            with("[[route]]\nnames = ['*.a.example']\nbackend = '127.0.0.1:1'"),
+            "t.toml:7: no certificate is for `*.a.example`",
+        ),
+        (
+            with("[[route]]\nnames = ['b.example']\nbackend = '127.0.0.1:1'\n[tls]\nunknown_name = 'refuse'"),
+            "are refused (tls.unknown_name)",
+        ),
+        (
+            with(&format!("[tls]\nsuites = ['TLS_AES_128_GCM_SHA256', '{rsa}']")),
+            "t.toml:7: no suite of TLS 1.2 goes with a certificate: all are for RSA keys, and only TLS 1.3 works",
+        ),
+        (
+            with(&format!(
+                "[tls]\nsuites = ['TLS_AES_128_GCM_SHA256', 'TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256', '{rsa}']"
+            )),
+            "t.toml:7: no certificate has a key for TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+        ),
+        (
+            with("[[route]]\nnames = ['a.example']\nbackend = 'static:1'\n[tls]\nalpn = ['h2', 'http/1.1']"),
+            "t.toml:10: h2 is offered, but `static:` answers HTTP/1.1 only",
+        ),
+        (
+            with("names = []\n[[certificate]]\nchain = 'b.pem'\nkey = 'b.key'\ndefault = true"),
+            "a.pem: no client gets this certificate",
+        ),
+        (
+            with(
+                "names = ['*.example']\n[[route]]\nnames = ['x.example', '*.example']\nbackend = '127.0.0.1:1'",
+            ),
+            "",
+        ),
+        (with("[[route]]\nnames = ['*.example']\nbackend = '127.0.0.1:1'"), ""),
+    ] {
+        let output = folder.run("check", &config);
+        assert_eq!(output.status.code(), Some(0), "{config}: {}", stderr(&output));
+        let said = stderr(&output);
+        assert_eq!(said.is_empty(), expected.is_empty(), "{config}: {said}");
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    let output = folder.run("check", &with(&format!("[tls]\nversions = ['1.2']\nsuites = ['{rsa}']")));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("t.toml:8: no suite of TLS 1.2 goes with a certificate"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn what_will_be_served_is_printed() {
+    let folder = Folder::new("overview");
+    let config = format!(
+        "{GOOD}{A}[[route]]\nnames = ['a.example', '*.a.example']\nbackend = 'unix:/x'\n[limits]\nconnections = 10\n[metrics]\nlisten = '127.0.0.1:9'\n"
+    );
+    let output = folder.run("check", &config);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let said = String::from_utf8(output.stdout).unwrap();
+    let mut lines = said.lines();
+    for expected in [
+        "listen       127.0.0.1:0",
+        "metrics      http://127.0.0.1:9/metrics",
+        "certificate  a.pem: ECDSA P-256, until 20",
+        "             for a.example",
+        "             for clients without a known name",
+        "clients      certificates not asked for",
+        "route        a.example, *.a.example to unix:/x",
+        "route        everything else to 127.0.0.1:1",
+        "limits       10 connections, 8192 of them in their handshake",
+        "             up to ",
+        "ttls: the configuration is good",
+    ] {
+        let line = lines.next().unwrap_or_default();
+        assert!(line.starts_with(expected), "{line:?} instead of {expected:?} in {said}");
+    }
+    assert_eq!(lines.next(), None, "{said}");
+}
+
+#[test]
+fn paths_count_from_the_configuration() {
+    let folder = Folder::new("paths");
+    fs::create_dir_all(folder.0.join("sub/logs")).unwrap();
+    for file in ["a.pem", "a.key"] {
+        fs::copy(folder.0.join(file), folder.0.join("sub").join(file)).unwrap();
+    }
+    fs::write(folder.0.join("sub/t.toml"), format!("{GOOD}{A}[log]\nfile = 'logs/x'\n")).unwrap();
+    let output = ttls(&folder.0, &["check", "--config", "sub/t.toml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let output = ttls(&folder.0, &["check", "--config", "sub/t.toml", "--log.file", "logs/x"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("there is no folder logs"), "{}", stderr(&output));
+}
+
+#[test]
 fn pieces_of_pem_are_all_read() {
     let folder = Folder::new("pieces");
     for file in ["joined.pem", "other.pem"] {
@@ -276,7 +437,8 @@ fn wrong_use_is_told_from_wrong_configuration() {
         (&["serve"][..], "nothing to serve"),
         (&["serve", "--nonsense", "1"], "--nonsense is not a flag"),
         (&["check", "--config"], "--config needs a value"),
-        (&["nonsense"], "ttls serve --demo"),
+        (&["nonsense"], "ttls: there is no command `nonsense`"),
+        (&[], "ttls serve --demo"),
     ] {
         let output = ttls(here, arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

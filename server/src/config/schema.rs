@@ -317,7 +317,7 @@ table! {
         /// Form of lines.
         format: Format = Format::Logfmt,
         /// Standard error if absent.
-        file: Option<PathBuf> = None,
+        file: Option<Spanned<PathBuf>> = None,
         /// Which connections.
         connections: Connections = Connections::All,
         /// Bound on failed connections' lines.

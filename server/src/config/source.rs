@@ -20,13 +20,10 @@ impl Error {
         Self(message.into())
     }
 
-    /// All of `errors` as one; none is no error.
-    ///
-    /// # Errors
-    /// There are some.
-    pub fn all(errors: Vec<Self>) -> Result<(), Self> {
+    /// Several things that are wrong, as one.
+    pub fn several(errors: Vec<Self>) -> Self {
         let lines: Vec<_> = errors.into_iter().map(|error| error.0).collect();
-        if lines.is_empty() { Ok(()) } else { Err(Self(lines.join("\n"))) }
+        Self(lines.join("\n"))
     }
 
     /// One thing after another that is wrong.
@@ -93,27 +90,76 @@ impl Source {
             let table = DeTable::parse(text).map_err(at)?;
             merge(root.get_mut(), table.into_inner(), &flag.key);
         }
-        let config = Config::deserialize(Deserializer::from(root)).map_err(at)?;
-        written.config = config;
+        match Config::deserialize(Deserializer::from(root.clone())) {
+            Ok(config) => written.config = config,
+            // The first of them.
+            Err(error) => {
+                let all: Vec<_> = mistakes(root.get_ref()).into_iter().map(&at).collect();
+                return Err(if all.is_empty() { at(error) } else { Error::several(all) });
+            }
+        }
         Ok(written)
+    }
+}
+
+/// What is wrong with each key, looked at by itself, in the order of the file: reading the whole stops at the first.
+fn mistakes(root: &DeTable<'_>) -> Vec<toml::de::Error> {
+    let mut found: Vec<toml::de::Error> = Vec::new();
+    for (name, value) in root {
+        let parts = match value.get_ref() {
+            DeValue::Table(table) => table
+                .iter()
+                .map(|(key, value)| DeValue::Table([(key.clone(), value.clone())].into_iter().collect()))
+                .collect(),
+            DeValue::Array(list) if list.iter().all(|item| item.get_ref().is_table()) => {
+                list.iter().map(|item| DeValue::Array([item.clone()].into_iter().collect())).collect()
+            }
+            whole => vec![whole.clone()],
+        };
+        for part in parts {
+            let alone: DeTable<'_> = [(name.clone(), Spanned::new(value.span(), part))].into_iter().collect();
+            let read = Config::deserialize(Deserializer::from(Spanned::new(0..0, alone)));
+            // A table that is not known is one mistake, however many keys it has.
+            if let Err(error) = read
+                && !found.iter().any(|other| other.span() == error.span())
+            {
+                found.push(error);
+            }
+        }
+    }
+    found.sort_by_key(|error| error.span().map(|span| span.start));
+    found
+}
+
+/// What the reader of the file says, in an operator's words where its own mislead.
+fn explained(message: &str) -> String {
+    let Some(found) = message.strip_prefix("invalid type: ") else { return message.to_owned() };
+    match (found.strip_suffix(", expected a sequence"), found.strip_prefix("string ")) {
+        (Some(_), Some(text)) => {
+            let text = text.strip_suffix(", expected a sequence").unwrap_or(text);
+            format!("a list is expected, in brackets: write [{text}]")
+        }
+        (Some(found), None) => format!("a list is expected, in brackets, and not {found}"),
+        (None, _) => message.to_owned(),
     }
 }
 
 /// Puts the value of `flag` into `table`; certificates are appended.
 fn merge<'t>(table: &mut DeTable<'t>, flag: DeTable<'t>, key: &str) {
     for (name, value) in flag {
-        if let Some(present) = table.get_mut(&name) {
-            match (present.get_mut(), value.into_inner()) {
-                (DeValue::Table(inner), DeValue::Table(more)) => merge(inner, more, key),
-                (DeValue::Array(list), DeValue::Array(more)) if key == "certificate" => {
-                    for item in more {
-                        list.push(item);
-                    }
+        match (table.get_mut(&name).map(Spanned::get_mut), value.get_ref()) {
+            (Some(DeValue::Table(inner)), DeValue::Table(_)) => {
+                if let DeValue::Table(more) = value.into_inner() {
+                    merge(inner, more, key);
                 }
-                (place, value) => *place = value,
             }
-        } else {
-            table.insert(name, value);
+            (Some(DeValue::Array(list)), DeValue::Array(more)) if key == "certificate" => {
+                for item in more {
+                    list.push(item.clone());
+                }
+            }
+            // With its place: it is the flag's.
+            _ => drop(table.insert(name, value)),
         }
     }
 }
@@ -127,7 +173,7 @@ impl Written {
     /// An error about what is written at `span`.
     pub fn at(&self, span: &Range<usize>, message: &str) -> Error {
         let flag = (0..self.flags.len()).rev().find(|&i| self.flag_start(i) <= span.start);
-        let message = message.trim_end().replace('\n', "; ");
+        let message = explained(message.trim_end()).replace('\n', "; ");
         Error(match (flag, &self.file) {
             (Some(i), _) => format!("{}: {message}", self.flags[i].written),
             (None, Some(file)) => {
@@ -174,6 +220,16 @@ impl Written {
         None
     }
 
+    /// Whether a key is written, or left to its default.
+    pub fn is_written(&self, key: &str) -> bool {
+        self.span_of(key).is_some()
+    }
+
+    /// Where a value is written, to be put in front of a message.
+    pub fn place<T>(&self, value: &Spanned<T>) -> String {
+        self.error(value, "").0
+    }
+
     /// An error about the configuration as a whole.
     pub fn missing(&self, message: &str) -> Error {
         match &self.file {
@@ -213,6 +269,7 @@ mod tests {
             written.config.certificate.iter().map(|c| written.path(&c.get_ref().chain)).collect();
         assert_eq!(chains, [PathBuf::from("conf/one"), PathBuf::from("two")]);
         assert_eq!(written.config.tls.alpn.len(), 1);
+        assert_eq!(written.place(written.config.backend.as_ref().unwrap()), "--backend b:2: ");
         assert_eq!(written.config.tls.versions.len(), 1);
         assert_eq!(written.config.tls.versions[0].0, ttls::suite::Version::Tls13);
     }
@@ -220,10 +277,10 @@ mod tests {
     #[test]
     fn errors_say_where() {
         let cases = [
-            ("\n\nlisten = 5", "conf/t.toml:3: invalid type"),
+            ("\n\nlisten = 5", "conf/t.toml:3: a list is expected, in brackets, and not integer `5`"),
             ("liste = []", "conf/t.toml:1: unknown field `liste`, expected one of `listen`"),
             ("[tls]\n\nversion = []", "conf/t.toml:3: unknown field `version`"),
-            ("[tls]\nversions = [\n\"1.3\",\n\"1.1\"]", "conf/t.toml:2: `1.1` is not a supported version"),
+            ("[tls]\nversions = [\n\"1.3\",\n\"1.1\"]", "conf/t.toml:4: `1.1` is not a supported version"),
             ("[timeouts]\nidle = \"5 minutes\"", "conf/t.toml:2: `5 minutes` is not a duration"),
             ("[limits]\nconnections = -1", "conf/t.toml:2: invalid value"),
             ("[log]\nformat = \"xml\"", "conf/t.toml:2: unknown variant `xml`, expected `logfmt` or `json`"),
@@ -240,32 +297,137 @@ mod tests {
         assert!(error.starts_with("--backend nowhere: `nowhere` is not a backend"), "{error}");
     }
 
+    /// The names that the file's reader knows in a table, by what it says of one that it does not know; `None` of what is no table.
+    fn fields(table: &str) -> Option<Vec<String>> {
+        let error = Source::default().parse(format!("{table}\nnonsense = 1")).unwrap_err().to_string();
+        let (_, expected) = error.split_once("unknown field `nonsense`, expected ")?;
+        Some(expected.split('`').skip(1).step_by(2).map(str::to_owned).collect())
+    }
+
+    /// Every key that may stand in a file, but for those of the lists of tables.
+    fn keys() -> Vec<String> {
+        let mut keys = Vec::new();
+        for name in fields("").unwrap() {
+            match fields(&format!("[{name}]")) {
+                Some(inner) => keys.extend(inner.iter().map(|key| format!("{name}.{key}"))),
+                None if ["certificate", "route"].contains(&name.as_str()) => {}
+                None => keys.push(name),
+            }
+        }
+        keys
+    }
+
     #[test]
-    fn the_example_has_every_key_with_its_default() {
-        let example = include_str!("../../../docs/ttls.example.toml");
-        let config = parse(example, &[]).unwrap().config;
-        let default = Config::default();
-        assert_eq!(format!("{:?}", config.tls.suites), format!("{:?}", default.tls.suites));
-        assert_eq!(format!("{:?}", config.tls.groups), format!("{:?}", default.tls.groups));
-        assert_eq!(format!("{:?}", config.timeouts), format!("{:?}", default.timeouts));
-        assert_eq!(format!("{:?}", config.limits), format!("{:?}", default.limits));
-        assert_eq!(format!("{:?}", config.log), format!("{:?}", default.log));
-        let reference = include_str!("../../../docs/configuration.md");
-        for (key, _) in crate::config::flags::KEYS {
+    fn flags_example_reference_and_man_page_have_every_key() {
+        let mut keys = keys();
+        assert!(keys.len() > 40, "{keys:?}");
+        let in_file = |name: &str| fields(&format!("[[{name}]]")).unwrap();
+        let inner: Vec<_> = [in_file("certificate"), in_file("route")].concat();
+        let man = include_str!("../../../packaging/man/ttls.toml.5");
+        let items = man.lines().filter_map(|line| line.strip_prefix(".It Sy "));
+        let mut items: Vec<_> =
+            items.flat_map(|line| line.split([' ', ','])).filter(|word| !word.is_empty()).collect();
+        for key in keys.iter().map(String::as_str).chain(inner.iter().map(String::as_str)) {
+            assert!(items.contains(&key), "ttls.toml(5) lacks {key}");
+        }
+        items.retain(|item| !keys.iter().chain(&inner).any(|key| key == item));
+        assert!(items.is_empty(), "ttls.toml(5) has {items:?}, which are no keys");
+        let (example, reference) =
+            (include_str!("../../../docs/ttls.example.toml"), include_str!("../../../docs/configuration.md"));
+        for key in keys.iter().chain(&inner) {
             let name = key.rsplit('.').next().unwrap();
             assert!(example.contains(&format!("{name} = ")), "the example lacks {key}");
             assert!(reference.contains(&format!("`{name}`")), "docs/configuration.md lacks {key}");
         }
+        let mut flags: Vec<_> = crate::config::flags::KEYS.iter().map(|(key, _)| (*key).to_owned()).collect();
+        flags.sort_unstable();
+        keys.sort_unstable();
+        assert_eq!(flags, keys);
     }
 
     #[test]
-    fn every_flag_is_a_key_of_the_file() {
-        let error =
-            |key: &str| Source::default().parse(format!("{key} = {{ no = 1 }}")).unwrap_err().to_string();
-        for (key, _) in crate::config::flags::KEYS {
-            // A table fits no key: an error about the value, not about an unknown key.
-            assert!(!error(key).contains(": unknown field"), "{key}: {}", error(key));
+    fn the_example_has_the_defaults() {
+        let config = parse(include_str!("../../../docs/ttls.example.toml"), &[]).unwrap().config;
+        let default = Config::default();
+        let same = |one: &dyn fmt::Debug, other: &dyn fmt::Debug| {
+            assert_eq!(format!("{one:?}"), format!("{other:?}"));
+        };
+        same(&config.tls.versions, &default.tls.versions);
+        same(&config.tls.suites, &default.tls.suites);
+        same(&config.tls.groups, &default.tls.groups);
+        same(&config.tickets, &default.tickets);
+        same(&config.client_certificates, &default.client_certificates);
+        same(&config.timeouts, &default.timeouts);
+        same(&config.limits, &default.limits);
+        same(&config.overload, &default.overload);
+        same(&config.log, &default.log);
+        same(&config.metrics, &default.metrics);
+        same(
+            &(config.backlog, config.tcp_keepalive, config.tcp_fastopen),
+            &(default.backlog, default.tcp_keepalive, default.tcp_fastopen),
+        );
+    }
+
+    /// The reference's tables say `key` and its default, as it would be written in the file.
+    #[test]
+    fn the_reference_has_the_defaults() {
+        let reference = include_str!("../../../docs/configuration.md");
+        let known = keys();
+        let (mut table, mut compared) = (String::new(), 0);
+        for line in reference.lines() {
+            if let Some(title) = line.strip_prefix("## ") {
+                let name = title.strip_prefix("`[").and_then(|rest| rest.strip_suffix("]`"));
+                table = name.map(|name| format!("{name}.")).unwrap_or_default();
+                continue;
+            }
+            let mut cells = line.trim_matches('|').split(" | ").map(str::trim);
+            let (Some(names), Some(values)) = (cells.next(), cells.next()) else { continue };
+            // "`0` (none)": what stands in brackets is an explanation.
+            let values = values.split(" (").next().unwrap();
+            let codes = |cell: &str| -> Option<Vec<String>> {
+                cell.split(", ")
+                    .map(|code| Some(code.strip_prefix('`')?.strip_suffix('`')?.to_owned()))
+                    .collect()
+            };
+            let (Some(names), Some(values)) = (codes(names), codes(values)) else {
+                // A list is one value.
+                if let (Some([name]), Some(value)) = (codes(names).as_deref(), values.strip_prefix('`')) {
+                    compared += usize::from(is_default(
+                        &known,
+                        &format!("{table}{name}"),
+                        value.trim_end_matches('`'),
+                    ));
+                }
+                continue;
+            };
+            for (name, value) in names.iter().zip(&values) {
+                compared += usize::from(is_default(&known, &format!("{table}{name}"), value));
+            }
         }
-        assert!(error("tls.nonsense").contains("unknown field `nonsense`"));
+        assert!(compared > 35, "only {compared} defaults were found");
+    }
+
+    /// Compares a default with the program's; `false` if it is none of a key.
+    fn is_default(known: &[String], key: &str, value: &str) -> bool {
+        // Its default depends on the environment.
+        if key == "cpu" || !known.iter().any(|other| other == key) {
+            return false;
+        }
+        let written =
+            parse(&format!("{key} = {value}"), &[]).unwrap_or_else(|e| panic!("{key} = {value}: {e}"));
+        assert_eq!(
+            format!("{:?}", written.config),
+            format!("{:?}", Config::default()),
+            "the default of {key}"
+        );
+        true
+    }
+
+    #[test]
+    fn every_flag_of_the_help_is_in_the_man_page() {
+        let man = include_str!("../../../packaging/man/ttls.8");
+        for name in ["config", "demo", "certificate", "keylog", "help", "version"] {
+            assert!(man.contains(&format!("Fl -{name}")), "ttls(8) lacks --{name}");
+        }
     }
 }

@@ -1,25 +1,47 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Values that the configuration writes as text: durations, sizes, addresses, names.
 
-use serde::de::{Deserialize, Deserializer, Error};
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Implements `Deserialize` of a string through `FromStr`, whose error is the operator's message.
+/// Implements `Deserialize` of a string through `FromStr`, whose error is the operator's message. What else is written there is told
+/// what is expected.
 macro_rules! from_text {
-    ($($type:ty),*) => {$(
+    ($($type:ty, $what:literal;)*) => {$(
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+                struct Text;
+                impl Visitor<'_> for Text {
+                    type Value = $type;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($what)
+                    }
+
+                    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                        text.parse().map_err(E::custom)
+                    }
+                }
+                deserializer.deserialize_str(Text)
             }
         }
     )*};
 }
 
-from_text!(Time, Address, Backend, NamePattern, Version, Suite, Group, Protocol);
+from_text! {
+    Time, "a duration in quotes, with its unit: \"500ms\", \"10s\", \"5m\", \"12h\" or \"7d\"";
+    Address, "an address to listen on, such as \"0.0.0.0:443\"";
+    Backend, "a backend, such as \"127.0.0.1:8080\" or \"unix:/path\"";
+    NamePattern, "a server name, such as \"example.com\"";
+    Version, "a version, such as \"1.3\"";
+    Suite, "the name of a cipher suite";
+    Group, "the name of a group";
+    Protocol, "the name of a protocol, such as \"http/1.1\"";
+}
 
 /// A duration: `500ms`, `10s`, `5m`, `12h`, `7d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::fs::{Access, FileType, Mode, OFlags, access, fstat, open};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, write};
 use rustix::net::{SendFlags, send};
 use std::io::{IsTerminal, stderr};
@@ -43,6 +43,24 @@ impl Destination {
         let fifo = rustix::fs::stat(path).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_fifo());
         let access = if fifo { OFlags::RDWR } else { OFlags::WRONLY };
         Self::own(open(path, flags | access, mode)?)
+    }
+
+    /// Whether [`Self::file`] could open `path`, without making a file.
+    ///
+    /// # Errors
+    /// What open(2) would say.
+    pub fn try_file(path: &Path) -> Result<(), Errno> {
+        if path.as_os_str().is_empty() {
+            return Err(Errno::NOENT);
+        }
+        match access(path, Access::WRITE_OK) {
+            Ok(()) if path.is_dir() => Err(Errno::ISDIR),
+            Err(Errno::NOENT) => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                access(folder.unwrap_or(Path::new(".")), Access::WRITE_OK | Access::EXEC_OK)
+            }
+            result => result,
+        }
     }
 
     /// Standard error. A pipe or terminal is opened again where that is allowed, since another process may depend on
