@@ -190,6 +190,7 @@ impl World {
         let shared = Arc::new(Shared {
             connections: Count::default(),
             sources: Arc::new(sources),
+            routes: Arc::default(),
             tickets,
             descriptors: 1000,
             shortage_told: AtomicU64::new(0),

@@ -26,6 +26,7 @@ pub mod log;
 pub mod memory;
 pub mod metrics;
 pub mod negotiation;
+pub mod offer;
 pub mod outcome;
 pub mod page;
 pub mod pool;
@@ -58,8 +59,9 @@ use clock::unix_time;
 use context::Shared;
 use count::Count;
 use log::Log;
+use log::destination::Destination;
 use log::sink::{Sink, Style};
-use metrics::{Counters, Metrics};
+use metrics::{ByRoute, Counters, Metrics};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::iterator::Signals;
@@ -104,8 +106,7 @@ pub fn run(source: &Source, fixed: Fixed, keylog: Option<&Path>) -> Result<(), F
     let mut warnings = Vec::new();
     let settings = Arc::new(Settings::build(source, &fixed, &mut warnings)?);
     let cpu = choose_cpu(settings.cpu)?;
-    let user = privileges::Target::find(settings.user.as_deref(), settings.group.as_deref());
-    let user = user.map_err(Error::new)?;
+    let user = find_user(&settings)?;
     let keylog = match keylog {
         None => None,
         Some(path) => Some(
@@ -147,6 +148,7 @@ pub fn run(source: &Source, fixed: Fixed, keylog: Option<&Path>) -> Result<(), F
     let shared = Arc::new(Shared {
         connections: Count::default(),
         sources: Arc::new(sources(&settings)),
+        routes: Arc::new(ByRoute::default()),
         tickets: Tickets::default(),
         descriptors: descriptors_for_connections(),
         shortage_told: AtomicU64::new(0),
@@ -190,7 +192,9 @@ pub fn run(source: &Source, fixed: Fixed, keylog: Option<&Path>) -> Result<(), F
     for result in all_ready.iter().take(threads.len()) {
         result.map_err(|e| temporary("a worker can not start", e))?;
     }
-    let metrics = Arc::new(Metrics::new(counters.clone(), logs.clone(), cpu.name(), started));
+    let routes = Arc::clone(&shared.routes);
+    let metrics = Arc::new(Metrics::new(counters.clone(), routes, logs.clone(), cpu.name(), started));
+    metrics.configured(&settings);
     if let Some(listener) = opened.scrape.clone() {
         let metrics = Arc::clone(&metrics);
         let serve = move || scrape::serve(&listener, &metrics);
@@ -237,21 +241,31 @@ pub fn run(source: &Source, fixed: Fixed, keylog: Option<&Path>) -> Result<(), F
     Ok(())
 }
 
-/// What a start would refuse of settings that are good in themselves.
+/// What a start would refuse of settings that are good in themselves. What it would warn of is added to `warnings`.
 ///
 /// # Errors
-/// A user that there is not, a log without a folder, code that the CPU can not run.
-pub fn check(settings: &Settings) -> Result<(), Error> {
-    choose_cpu(settings.cpu)?;
-    privileges::Target::find(settings.user.as_deref(), settings.group.as_deref()).map_err(Error::new)?;
-    if let Some(path) = &settings.log_file {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-            let message = format!("log.file {}: there is no folder {}", path.display(), folder.display());
-            return Err(Error::new(message));
-        }
+/// A user that there is not, a log that can not be opened, code that the CPU can not run: all of them.
+pub fn check(settings: &Settings, warnings: &mut Vec<String>) -> Result<(), Error> {
+    let log = || {
+        let Some(path) = &settings.log_file else { return Ok(()) };
+        Destination::try_file(path).map_err(|error| supervisor::log_error(settings, path, error))
+    };
+    let user = find_user(settings).map(|user| warnings.extend(user.obstacle()));
+    let results = [choose_cpu(settings.cpu).map(drop), user, log()];
+    let errors: Vec<_> = results.into_iter().filter_map(Result::err).collect();
+    if !errors.is_empty() {
+        return Err(Error::several(errors));
     }
+    warnings.extend(Descriptors::of(settings).shortage(settings));
     Ok(())
+}
+
+/// Whom to change to.
+fn find_user(settings: &Settings) -> Result<privileges::Target, Error> {
+    let (user, group) = (settings.user.as_deref(), settings.group.as_deref());
+    let at = |place: &str, what: String| Error::new(format!("{place}{what}"));
+    privileges::Target::find(user, None).map_err(|what| at(&settings.places.user, what))?;
+    privileges::Target::find(user, group).map_err(|what| at(&settings.places.group, what))
 }
 
 /// Tells of signals, and of the workers' end.
@@ -339,17 +353,38 @@ fn choose_cpu(configured: Option<CpuName>) -> Result<Cpu, Error> {
     Cpu::detect(choice).map_err(|missing| Error::new(format!("cpu: {missing}; use \"best\"")))
 }
 
-/// Two descriptors per connection are soon more than the usual soft limit. Warns if the hard one is too low, too.
+/// Descriptors that may be needed, and those that the process may have.
+pub struct Descriptors {
+    /// With all connections that are allowed.
+    pub needed: usize,
+    /// The hard limit; `None` for any number.
+    pub allowed: Option<u64>,
+}
+
+impl Descriptors {
+    /// Of a process with these settings: two for each connection, some for each worker.
+    pub fn of(settings: &Settings) -> Self {
+        let workers = settings.workers * (settings.listen.len() + 2);
+        let needed = 2 * settings.limits.connections + workers + SPARE_DESCRIPTORS;
+        Self { needed, allowed: getrlimit(Resource::Nofile).maximum }
+    }
+
+    /// What there is to say if there may be too few.
+    fn shortage(&self, settings: &Settings) -> Option<String> {
+        let (connections, needed) = (settings.limits.connections, self.needed);
+        let allowed = self.allowed.filter(|&allowed| allowed < needed as u64)?;
+        Some(format!(
+            "limits.connections is {connections}, for which {needed} descriptors may be needed, but the process may have {allowed}: \
+             raise LimitNOFILE= or `ulimit -n`, or lower the limit"
+        ))
+    }
+}
+
+/// The usual soft limit is soon used up. Warns if the hard one may be, too.
 fn raise_descriptor_limit(settings: &Settings) -> Option<String> {
-    let limit = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-    let connections = settings.limits.connections;
-    let needed = 2 * connections + settings.workers * (settings.listen.len() + 2) + SPARE_DESCRIPTORS;
-    let allowed = limit.maximum.filter(|&allowed| allowed < needed as u64)?;
-    Some(format!(
-        "limits.connections is {connections}, for which {needed} descriptors may be needed, but the process may have {allowed}: \
-         raise LimitNOFILE= or `ulimit -n`, or lower the limit"
-    ))
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    Descriptors::of(settings).shortage(settings)
 }
 
 /// Descriptors for logs, metrics, and files that are read at a reload.

@@ -67,6 +67,7 @@ fn allocations(connections: usize, open: usize, version: &'static str) -> u64 {
         shared: Arc::new(Shared {
             connections: Count::default(),
             sources: Arc::new(Sources::new(0, 32, 64)),
+            routes: Arc::default(),
             tickets,
             descriptors: 1000,
             shortage_told: AtomicU64::new(0),

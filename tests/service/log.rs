@@ -56,7 +56,8 @@ fn a_failed_handshake_says_what_the_client_wanted() {
     let mut client = Client::connect(server.address);
     client.send_message(&ClientHello::tls13(&[&share]).encode());
     assert!(client.closed());
-    let line = server.logged(&["event=connection", "level=warn", "no common protocol version"]);
+    let line =
+        server.logged(&["event=connection", "level=warn", "client supports no enabled protocol version"]);
     assert!(
         line.contains(" server_name=ttls.test ") && line.contains(" offered=\"versions 1.3, suites 1301"),
         "{line}"

@@ -15,7 +15,7 @@ use super::slab::Key;
 use super::socket::{Moved, Socket};
 use super::sources::Entry;
 use crate::config::schema::{Connections, ToBackend};
-use crate::settings::Target;
+use crate::settings::routes::Target;
 use rustix::event::epoll::EventFlags;
 use rustix::fd::OwnedFd;
 use std::net::SocketAddr;
@@ -62,6 +62,10 @@ pub struct Connection {
     entry: Option<Entry>,
     /// How admission knows its source.
     address: Address,
+    /// The number of its route, once it is established.
+    route: usize,
+    /// Plaintext bytes, in and out, that its route's counters know of.
+    told: (u64, u64),
     /// Its source has not been noted as one that used a connection.
     unproven: bool,
     active: Rc<Active>,
@@ -106,6 +110,8 @@ impl Connection {
             destination: None,
             entry,
             address,
+            route: 0,
+            told: (0, 0),
             unproven: true,
             active: Rc::clone(active),
             accepted: cx.clock,
@@ -177,8 +183,8 @@ impl Connection {
             (Side::Client, _) => self.client.event(flags),
             (Side::Backend, Stage::Established(relay)) => {
                 if let Some(Relay { backend: Backend::Remote(remote), session, .. }) = relay.as_mut() {
-                    let target = self.active.settings.routes.find(session.server_name.as_ref());
-                    remote.event(flags, target)?;
+                    let route = self.active.settings.routes.find(session.server_name.as_ref());
+                    remote.event(flags, &route.target)?;
                 }
             }
             (Side::Backend, _) => {}
@@ -205,11 +211,21 @@ impl Connection {
                         && remote.again_at() <= cx.clock
                     {
                         let name = relay.session.server_name.as_ref();
-                        if let Err(outcome) = remote.again(self.active.settings.routes.find(name)) {
+                        if let Err(outcome) = remote.again(&self.active.settings.routes.find(name).target) {
                             return Fate::End(outcome);
                         }
                     }
+                    if let Backend::Remote(remote) = &mut relay.backend
+                        && let Some(begun) = remote.has_connected()
+                    {
+                        cx.counters.connect_time.observe(cx.clock.saturating_sub(begun));
+                    }
                     let fate = relay.turn(cx, &mut self.client);
+                    if let Some(route) = self.active.routes.get(self.route) {
+                        let (told_in, told_out) = self.told;
+                        route.moved(relay.bytes_in - told_in, relay.bytes_out - told_out);
+                        self.told = (relay.bytes_in, relay.bytes_out);
+                    }
                     if self.unproven && relay.bytes_in > 0 && relay.bytes_out > 0 {
                         self.unproven = false;
                         cx.admission.used(self.address, cx.clock);
@@ -233,7 +249,8 @@ impl Connection {
     pub fn enter_line(&self, cx: &mut Context, key: Key) {
         if let Stage::Handshake(negotiation) = &self.stage {
             let clock = cx.clock;
-            cx.admission.enter(key.id, self.address, negotiation.resumes(), self.accepted, clock);
+            // From when its ClientHello was here: what the client took for that is no load, and no waiting.
+            cx.admission.enter(key.id, self.address, negotiation.resumes(), clock, clock);
         }
     }
 
@@ -320,8 +337,15 @@ impl Connection {
             (Version::Tls12, true) => &cx.counters.resumed_tls12,
         };
         counter.add(1);
+        cx.counters.agreed.count(session);
+        cx.counters.handshake_time.observe(cx.clock - self.accepted);
         let settings = Rc::clone(&self.active);
-        let target = settings.settings.routes.find(session.server_name.as_ref());
+        let route = settings.settings.routes.find(session.server_name.as_ref());
+        let target = &route.target;
+        self.route = route.number;
+        if let Some(counts) = settings.routes.get(self.route) {
+            counts.connected();
+        }
         let backend = match target {
             Target::Demo => Ok(Backend::Builtin(Builtin::new(Content::Parameters))),
             Target::Static(size) => Ok(Backend::Builtin(Builtin::new(Content::Bytes(*size)))),
@@ -475,6 +499,15 @@ impl Connection {
             };
             counter.add(1);
         }
+        if let (Stage::Established(relay), Some(route)) = (&self.stage, self.active.routes.get(self.route)) {
+            if let Some(relay) = relay.as_ref() {
+                let (told_in, told_out) = self.told;
+                route.moved(relay.bytes_in - told_in, relay.bytes_out - told_out);
+            }
+            if outcome.level(self.progress()) != Level::Info {
+                route.failed(outcome);
+            }
+        }
         match outcome {
             Outcome::Evicted => counters.evicted.add(1),
             Outcome::PrefixFull => counters.refused_prefix.add(1),
@@ -537,12 +570,20 @@ impl Connection {
             if session.client_authenticated {
                 line.some("client", identity.map(|identity| identity.subject.as_str()));
             }
-            line.text("backend", self.active.settings.routes.find(session.server_name.as_ref()).name())
+            let route = self.active.settings.routes.find(session.server_name.as_ref());
+            line.text("backend", route.target.name())
                 .number("in", relay.bytes_in)
                 .number("out", relay.bytes_out)
                 .number("handshake_ms", relay.handshake_ms);
         }
         if let Stage::Handshake(negotiation) = &self.stage {
+            let offer = negotiation.offer();
+            if let Some(name) = offer.server_name() {
+                line.display("server_name", name);
+            }
+            if let Some(offer) = offer.told() {
+                line.display("offered", offer);
+            }
             line.some("refused", negotiation.refusal());
         }
         line.number("ms", ms).display("result", outcome).end();

@@ -6,8 +6,9 @@ use super::count::Count;
 use super::jobs::Jobs;
 use super::log::Log;
 use super::memory::{Memory, Purpose};
-use super::metrics::Counters;
+use super::metrics::{ByRoute, Counters, Counts};
 use super::negotiation::Negotiation;
+use super::offer::Offer;
 use super::pool::Pool;
 use super::random::Buffered;
 use super::relay::Relay;
@@ -27,11 +28,14 @@ use std::sync::atomic::AtomicU64;
 use ttls::Environment;
 use ttls::admission::{self, Buckets, Request};
 use ttls::config::{ClientVerifier, KeyLog};
+use ttls::wire::ClientHello;
 
 /// The settings as one worker uses them.
 pub struct Active {
     /// Shared by all workers.
     pub settings: Arc<Settings>,
+    /// This worker's counters of each route, by its number.
+    pub routes: Vec<Arc<Counts>>,
     /// Full handshakes that source prefixes may still make with this worker; `None` without a limit.
     handshakes: RefCell<Option<Box<Buckets<BUCKETS>>>>,
 }
@@ -41,14 +45,14 @@ const BUCKETS: usize = 1 << 14;
 
 impl Active {
     /// Prepares settings for one of `workers` at `clock`, which never jumps.
-    pub fn new(settings: Arc<Settings>, workers: usize, clock: u64) -> Rc<Self> {
+    pub fn new(settings: Arc<Settings>, workers: usize, clock: u64, routes: Vec<Arc<Counts>>) -> Rc<Self> {
         let limits = &settings.limits;
         let burst = if limits.handshake_burst == 0 { limits.handshake_rate } else { limits.handshake_burst };
         let workers = u32::try_from(workers).unwrap_or(u32::MAX).max(1);
         let handshakes = (limits.handshake_rate != 0).then(|| {
             Box::new(Buckets::new(limits.handshake_rate.div_ceil(workers), burst.div_ceil(workers), clock))
         });
-        Rc::new(Self { settings, handshakes: RefCell::new(handshakes) })
+        Rc::new(Self { settings, routes, handshakes: RefCell::new(handshakes) })
     }
 }
 
@@ -58,9 +62,14 @@ struct Gate<'a> {
     source: u64,
     clock: u64,
     resumes: &'a mut bool,
+    offer: &'a mut Offer,
 }
 
 impl admission::Admission for Gate<'_> {
+    fn offered(&mut self, hello: &ClientHello<'_>) {
+        self.offer.take(hello);
+    }
+
     fn admit(&mut self, request: &Request<'_>) -> bool {
         *self.resumes = request.resumed;
         let Some(buckets) = &mut self.buckets else { return true };
@@ -74,6 +83,8 @@ pub struct Shared {
     pub connections: Count,
     /// Connections by source prefix.
     pub sources: Arc<Sources>,
+    /// What is counted by route.
+    pub routes: Arc<ByRoute>,
     /// Ticket keys.
     pub tickets: Tickets,
     /// Connections get descriptors below this one. The rest is for what the process itself opens: a reload reads its files
@@ -124,19 +135,19 @@ pub struct Context {
 }
 
 impl Context {
-    /// Calls `body` with the environment for the TLS core, for a connection whose source prefix hashes to `source`. Sets `resumes` where a
-    /// ClientHello is judged.
+    /// Calls `body` with the environment for the TLS core, for a connection whose source prefix hashes to `source`. Sets `resumes` and
+    /// `offer` where a ClientHello is judged.
     pub fn with_environment<R>(
         &mut self,
         active: &Active,
         source: u64,
         verifier: Option<&mut Verifier>,
-        resumes: &mut bool,
+        (resumes, offer): (&mut bool, &mut Offer),
         body: impl FnOnce(&mut Environment<'_>) -> R,
     ) -> R {
         let tickets = active.settings.tickets.as_ref().map(|_| self.shared.tickets.read());
         let mut handshakes = active.handshakes.borrow_mut();
-        let mut gate = Gate { buckets: handshakes.as_deref_mut(), source, clock: self.clock, resumes };
+        let mut gate = Gate { buckets: handshakes.as_deref_mut(), source, clock: self.clock, resumes, offer };
         let mut environment = Environment {
             policy: &active.settings.policy,
             credentials: &active.settings.store,
@@ -180,7 +191,13 @@ mod tests {
         let mut admit = |source, resumed| {
             let request = Request { server_name: None, resumed, fingerprint: None };
             let mut resumes = !resumed;
-            let mut gate = Gate { buckets: Some(&mut buckets), source, clock: 0, resumes: &mut resumes };
+            let mut gate = Gate {
+                buckets: Some(&mut buckets),
+                source,
+                clock: 0,
+                resumes: &mut resumes,
+                offer: &mut Offer::default(),
+            };
             let admitted = admission::Admission::admit(&mut gate, &request);
             assert_eq!(resumes, resumed);
             admitted

@@ -140,6 +140,12 @@ impl Memory {
         reserve.used.get() + largest.bytes() > reserve.limit
     }
 
+    /// Bytes of a purpose's reserve that are in use, and how many there may be.
+    pub fn used(&self, purpose: Purpose) -> (usize, usize) {
+        let reserve = self.0.reserve(purpose);
+        (reserve.used.get(), reserve.limit)
+    }
+
     /// Number of storages in use.
     pub fn in_use(&self) -> usize {
         self.0.lent.get()

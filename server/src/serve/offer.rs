@@ -12,7 +12,7 @@ const CODES: usize = 20;
 const PROTOCOLS: usize = 40;
 
 /// A ClientHello, as far as it is told. Of fixed size: it is kept of every handshake.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Offer {
     seen: bool,
     name: Bytes<NAME>,
@@ -20,19 +20,6 @@ pub struct Offer {
     suites: Codes,
     groups: Codes,
     protocols: Bytes<PROTOCOLS>,
-}
-
-impl Default for Offer {
-    fn default() -> Self {
-        Self {
-            seen: false,
-            name: Bytes::default(),
-            versions: Codes::default(),
-            suites: Codes::default(),
-            groups: Codes::default(),
-            protocols: Bytes::default(),
-        }
-    }
 }
 
 impl Offer {

@@ -7,7 +7,7 @@ use super::outcome::Outcome;
 use super::proxy_protocol::MAX_WRITTEN;
 use super::socket::{Moved, Socket};
 use crate::hosts::Tried;
-use crate::settings::Target;
+use crate::settings::routes::Target;
 use rustix::event::epoll::EventFlags;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -28,6 +28,8 @@ pub struct Remote {
     attempt: Attempt,
     /// A second attempt, since the first is silent.
     rival: Option<Attempt>,
+    /// When it began, on the clock that never jumps, until that was asked for.
+    begun: Option<u64>,
     /// When there is to be another attempt, on the clock that never jumps; `u64::MAX` for none.
     again_at: u64,
     options: Options,
@@ -96,6 +98,7 @@ impl Remote {
         let mut remote = Self {
             attempt,
             rival: None,
+            begun: Some(monotonic()),
             again_at: again_at(state),
             options,
             token,
@@ -109,6 +112,11 @@ impl Remote {
             remote.send_header();
         }
         Ok(remote)
+    }
+
+    /// When it began, on the clock that never jumps; told once, when it is connected.
+    pub const fn has_connected(&mut self) -> Option<u64> {
+        if matches!(self.state, State::Ready) { self.begun.take() } else { None }
     }
 
     /// When [`Remote::again`] is due, on the clock that never jumps.

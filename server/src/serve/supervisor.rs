@@ -20,6 +20,7 @@ use rustix::io::Errno;
 use rustix::net::Shutdown;
 use signal_hook::consts::{SIGHUP, SIGUSR2};
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread;
@@ -130,17 +131,23 @@ pub fn open_log(settings: &Settings) -> Result<Destination, Error> {
     match &settings.log_file {
         None => Destination::standard_error()
             .map_err(|e| Error::new(format!("standard error can not be written to: {e}"))),
-        Some(path) => Destination::file(path, Mode::from_raw_mode(0o666)).map_err(|error| {
-            let hint = match error {
-                Errno::ROFS => {
-                    " (under systemd the unit lets nothing be written: with LogsDirectory=ttls in `systemctl edit ttls` it \
-                     has the folder /var/log/ttls)"
-                }
-                _ => "",
-            };
-            Error::new(format!("log.file {}: can not be opened: {error}{hint}", path.display()))
-        }),
+        Some(path) => Destination::file(path, Mode::from_raw_mode(0o666))
+            .map_err(|error| log_error(settings, path, error)),
     }
+}
+
+/// What open(2) said of the log's file, for the operator.
+pub fn log_error(settings: &Settings, path: &Path, error: Errno) -> Error {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir());
+    let hint = match (error, folder) {
+        (Errno::NOENT, Some(folder)) => format!(" (there is no folder {})", folder.display()),
+        (Errno::ROFS, _) => " (under systemd the unit lets nothing be written: with LogsDirectory=ttls in `systemctl edit ttls` it \
+                             has the folder /var/log/ttls)"
+            .into(),
+        _ => String::new(),
+    };
+    let place = &settings.places.log_file;
+    Error::new(format!("{place}log.file {}: can not be opened: {error}{hint}", path.display()))
 }
 
 impl Supervisor {
@@ -321,6 +328,7 @@ impl Supervisor {
         for (handle, add) in self.handles.iter().zip(sockets) {
             handle.send(Message::Reload { settings: Arc::clone(&settings), add, retire: retire.clone() });
         }
+        self.metrics.configured(&settings);
         self.settings = settings;
         for warning in &warnings {
             self.say("warn", "configuration", warning);

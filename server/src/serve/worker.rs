@@ -193,6 +193,7 @@ impl Worker {
         let half_open_limit = settings.limits.half_open.div_ceil(workers);
         let capacity = u32::try_from(limit).unwrap_or(u32::MAX >> 1);
         let log = Log::new(sink, settings.log.format, settings.log.errors_per_second);
+        let routes = shared.routes.of(&settings, &[]);
         let mut worker = Self {
             connections: Slab::new(capacity),
             timers: Wheel::new(limit, clock),
@@ -217,7 +218,7 @@ impl Worker {
                 draining: false,
                 shared,
             },
-            active: Active::new(settings, workers, clock),
+            active: Active::new(settings, workers, clock, routes),
             listeners: Vec::new(),
             receiver,
             wake,
@@ -645,6 +646,16 @@ impl Worker {
         cx.counters.half_open.set(cx.half_open.get() as u64);
         cx.counters.buffers.set(cx.memory.in_use() as u64);
         cx.counters.due.set(cx.admission.waiting() as u64);
+        let counters = &cx.counters;
+        for (purpose, bytes, limit) in [
+            (Purpose::Handshake, &counters.buffer_handshakes, &counters.buffer_limit_handshakes),
+            (Purpose::Relay, &counters.buffer_relays, &counters.buffer_limit_relays),
+            (Purpose::Transfer, &counters.buffer_transfers, &counters.buffer_limit_transfers),
+        ] {
+            let (used, allowed) = cx.memory.used(purpose);
+            bytes.set(used as u64);
+            limit.set(allowed as u64);
+        }
         self.judge();
         let cx = &mut self.cx;
         cx.counters.lines_limited.set(cx.log.limited());
@@ -722,7 +733,8 @@ impl Worker {
                         }
                     }
                     self.cx.admission.set_limits(&settings.overload);
-                    self.active = Active::new(settings, self.workers, self.cx.clock);
+                    let routes = self.cx.shared.routes.of(&settings, &self.active.routes);
+                    self.active = Active::new(settings, self.workers, self.cx.clock, routes);
                     for (address, fd) in add {
                         if let Err(error) = self.listen(address, fd) {
                             self.cx.log.line(self.cx.now, "error", "listen").display("error", error).end();

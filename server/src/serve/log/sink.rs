@@ -131,6 +131,11 @@ impl Sink {
         self.wake();
     }
 
+    /// Bytes of lines that wait.
+    pub fn waiting(&self) -> usize {
+        lock(&self.queue).lines.len()
+    }
+
     /// Number of lines that were lost since the start.
     pub fn lost(&self) -> u64 {
         self.lost.load(Relaxed)
