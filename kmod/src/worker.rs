@@ -9,7 +9,7 @@ use core::mem::MaybeUninit;
 use ttls::{Job, Outbound};
 use ttls_crypto::batch::{Engine, Item};
 use ttls_crypto::cpu::{Choice, Cpu};
-use ttls_crypto::job::{Failed, Work};
+use ttls_crypto::job::Failed;
 use ttls_crypto::sign::KeyKind;
 
 /// Most connections in an entry; C's TTLS_BATCH.
@@ -89,21 +89,15 @@ unsafe fn round(worker: &mut Worker, turns: &mut [Turn], spent: &mut usize) -> O
         }
         // SAFETY: promised by the caller.
         let (connection, site, _) = unsafe { connection::parts(turn) }?;
-        let key = match &connection.job {
-            Some(Job::Sign { certificate, .. }) => site.key(*certificate),
-            _ => None,
-        };
+        let signer = connection.job.as_ref().and_then(Job::certificate);
+        let key = signer.and_then(|id| site.key(id));
         let price = key.map_or(1, |key| if key.kind() == KeyKind::Rsa { RSA } else { 1 });
         if *spent > 0 && *spent + price > BUDGET {
             break;
         }
-        let work = match (connection.job.take(), key) {
-            (Some(Job::KeyExchange(exchange)), _) => Work::KeyExchange(exchange),
-            (Some(Job::Sign { request, .. }), Some(key)) => Work::Sign(key, request),
-            (Some(Job::Sign { .. }), None) | (None, _) => {
-                turn.step = Next::Failed as u32;
-                continue;
-            }
+        let Some(work) = connection.job.take().and_then(|job| job.into_work(|_| key)) else {
+            turn.step = Next::Failed as u32;
+            continue;
         };
         worker.items[count].write(Item::new(work));
         indexes[count] = index;
