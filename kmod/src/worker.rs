@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Public-key work of several connections in one entry.
 
-use crate::abi::{Run, Step as Next, Turn};
+use crate::abi::{BATCH, Run, Step as Next, Turn};
 use crate::connection;
 use crate::environment::{KernelRandom, environment};
 use core::ffi::{c_int, c_void};
@@ -12,8 +12,6 @@ use ttls_crypto::cpu::{Choice, Cpu};
 use ttls_crypto::job::Failed;
 use ttls_crypto::sign::KeyKind;
 
-/// Most connections in an entry; C's TTLS_BATCH.
-const BATCH: usize = 16;
 /// What one entry may cost in units of a key exchange (some 50 µs in scalar code), because nothing else runs
 /// on this CPU meanwhile.
 const BUDGET: usize = 16;
@@ -62,7 +60,7 @@ pub unsafe fn init(memory: *mut c_void) -> c_int {
 pub unsafe fn run(run: &mut Run) -> c_int {
     // SAFETY: promised by the caller.
     let (worker, turns) =
-        unsafe { (&mut *run.worker, core::slice::from_raw_parts_mut(run.turns, run.count)) };
+        unsafe { (&mut *run.worker.cast::<Worker>(), core::slice::from_raw_parts_mut(run.turns, run.count)) };
     let mut spent = 0;
     loop {
         let before = spent;

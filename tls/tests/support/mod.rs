@@ -8,8 +8,7 @@ use ttls::config::{
 use ttls::suite::KeyKind;
 use ttls::ticket::TicketKeys;
 use ttls::{
-    Environment, Established, Handshake, Inbound, Opened, Outbound, Policy, Session, Step, Traffic,
-    Window,
+    Environment, Established, Handshake, Inbound, Opened, Outbound, Policy, Session, Step, Traffic, Window,
 };
 use ttls_crypto::sign::{Encoding, SigningKey};
 
