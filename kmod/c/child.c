@@ -300,7 +300,7 @@ void ttls_child_apply(struct ttls_child *child, struct ttls_turn *turn, int resu
 {
 	sock_owned_by_me(child->sk);
 	if (result) {
-		child_give_up(child, TTLS_N_CONTAINED);
+		child_give_up(child, TTLS_N_CONTAINED_PANICS);
 		return;
 	}
 	if (turn->output_len && turn->step != TTLS_STEP_WORK &&

@@ -23,7 +23,7 @@ static int key_update_next_keys(const struct ttls_socket *socket, const u8 *secr
 	next->suite = socket->info.suite;
 	if (!ttls_call(TTLS_NEXT_KEYS, next))
 		return 0;
-	ttls_count(socket->space, TTLS_N_CONTAINED, 1);
+	ttls_count(socket->space, TTLS_N_CONTAINED_PANICS, 1);
 	return -EIO;
 }
 
