@@ -4,7 +4,7 @@
 
 use harness::backend::Backend;
 use harness::client::{default_config, get, try_connect};
-use harness::raw::{ClientHello, KeyShare, content, plain_record};
+use harness::raw::{Client, ClientHello, KeyShare, content, plain_record};
 use harness::server::{Config, Server};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -15,6 +15,8 @@ use std::thread;
 use std::time::Duration;
 
 const CONNECTIONS: usize = 10_000;
+/// Connections before the first flood: fewer than what a worker keeps ready.
+const WARM_UP: usize = 200;
 /// What may come and go: buffers, and the allocator's own bookkeeping.
 const LEFT_BEHIND_KIB: u64 = 8 * 1024;
 /// What stays resident after a flood: the table of connections, about 200 bytes for each that was ever open at a
@@ -31,11 +33,12 @@ fn flood(bytes: &[u8]) {
     allow_descriptors();
     let backend = Backend::http();
     let config = Config::new(&backend)
-        .table("[timeouts]\nhandshake = \"20s\"")
+        .table("[timeouts]\nhello = \"20s\"\nhandshake = \"20s\"")
         .table("[limits]\nhalf_open = 6000")
         .table("[log]\nconnections = \"off\"");
     let mut server = Server::start(&config);
-    served(&server);
+    warm_up(&server, bytes);
+    server.wait("them to end", |s| s.metric("ttls_connections") == 0.0);
     let (memory, descriptors) = (server.resident_kib(), server.descriptors());
 
     let mut first_peak = None;
@@ -60,6 +63,14 @@ fn flood(bytes: &[u8]) {
         println!("after it: {} KiB resident", server.resident_kib());
     }
     server.wait("the descriptors to come back", |s| s.descriptors() <= descriptors);
+}
+
+/// Has every worker start, and touch what it has reserved: what is measured is what a flood adds.
+fn warm_up(server: &Server, bytes: &[u8]) {
+    for n in 0..WARM_UP {
+        let _ = open(server, n).write_all(bytes);
+    }
+    served(server);
 }
 
 /// A proper client gets its page.
@@ -116,4 +127,61 @@ fn handshakes_never_finished() {
 #[test]
 fn garbage() {
     flood(&[0x5a; 300]);
+}
+
+/// One address that opens thousands pushes out its own connections, and not the client of another that was there before.
+#[test]
+fn a_heavy_source_makes_room_itself() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    allow_descriptors();
+    let backend = Backend::http();
+    let config = Config::new(&backend)
+        .top("workers = 1")
+        .table("[timeouts]\nhello = \"60s\"\nhandshake = \"60s\"")
+        .table("[limits]\nhalf_open = 64")
+        .table("[log]\nconnections = \"off\"");
+    let mut server = Server::start(&config);
+    let share = KeyShare::x25519();
+    let hello = plain_record(content::HANDSHAKE, &ClientHello::tls13(&[&share]).encode());
+    let mut streams: Vec<TcpStream> = Vec::new();
+    let mut flood = |server: &mut Server, pushed_out: f64| {
+        server.wait("the flood to push out its own", |s| {
+            streams.clear();
+            for _ in 0..500 {
+                let mut stream = open(s, 0);
+                let _ = stream.write_all(&hello[..hello.len() - 1]);
+                streams.push(stream);
+            }
+            s.metric("ttls_connections_refused_total{limit=\"half_open\"}") >= pushed_out
+        });
+    };
+    for pushed_out in [1000.0, 2000.0, 3000.0, 4000.0] {
+        flood(&mut server, pushed_out);
+    }
+    let mut early = Client::connect(server.address);
+    let flight = early.hello13(&ClientHello::tls13(&[&share]), &share);
+    let before = server.metric("ttls_connections_refused_total{limit=\"half_open\"}");
+    flood(&mut server, before + 200.0);
+    early.finish13(&flight);
+    let page = early.exchange(b"GET / HTTP/1.0\r\n\r\n");
+    assert!(page.starts_with(b"HTTP/1."), "{}", page.escape_ascii());
+}
+
+/// A ClientHello has a deadline of its own; who has sent it has until that of the handshake.
+#[test]
+fn each_stage_has_its_deadline() {
+    let backend = Backend::http();
+    let times = "[timeouts]\nhello = \"1s\"\nhandshake = \"60s\"";
+    let mut server = Server::start(&Config::new(&backend).table(times));
+    let share = KeyShare::x25519();
+    let mut slow = Client::connect(server.address);
+    let mut answered = Client::connect(server.address);
+    let flight = answered.hello13(&ClientHello::tls13(&[&share]), &share);
+    slow.send_raw(&[22, 3, 1]);
+    slow.ends();
+    let line = server.logged(&["handshake timeout"]);
+    let ms: u64 = line.split("ms=").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()).expect("ms");
+    assert!((1000..60_000).contains(&ms), "{line}");
+    answered.finish13(&flight);
+    assert!(answered.exchange(b"GET / HTTP/1.0\r\n\r\n").starts_with(b"HTTP/1."));
 }

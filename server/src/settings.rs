@@ -28,6 +28,8 @@ use ttls::config::{ClientCertificate, List, PolicyError, UnknownName};
 /// Time-outs in milliseconds; zero for none where the reference allows it.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
+    /// From accept to the end of the ClientHello.
+    pub hello: u64,
     /// From accept to the end of the handshake.
     pub handshake: u64,
     /// For connecting to the backend.
@@ -190,7 +192,7 @@ impl Settings {
                 backlog: config.backlog.max(1),
                 keepalive: config.tcp_keepalive.0,
                 fast_open: config.tcp_fastopen,
-                defer: config.timeouts.handshake.0,
+                defer: config.timeouts.hello.0.min(config.timeouts.handshake.0),
             },
             listen,
             metrics: config.metrics.listen.as_ref().map(|address| address.get_ref().0),
@@ -386,7 +388,8 @@ fn tickets(written: &Written, warnings: &mut Vec<String>) -> Result<Option<Deriv
 fn timeouts(written: &Written) -> Result<Timeouts, Error> {
     let t = &written.config.timeouts;
     let ms = |time: Time| u64::try_from(time.0.as_millis()).unwrap_or(u64::MAX);
-    for (name, time) in [("handshake", t.handshake), ("connect", t.connect), ("close", t.close)] {
+    let needed = [("hello", t.hello), ("handshake", t.handshake), ("connect", t.connect), ("close", t.close)];
+    for (name, time) in needed {
         if time.0 == Duration::ZERO {
             let key = format!("timeouts.{name}");
             let may = "only timeouts.idle, timeouts.drain and timeouts.resolve may be";
@@ -394,6 +397,7 @@ fn timeouts(written: &Written) -> Result<Timeouts, Error> {
         }
     }
     Ok(Timeouts {
+        hello: ms(t.hello),
         handshake: ms(t.handshake),
         connect: ms(t.connect),
         idle: ms(t.idle),

@@ -14,7 +14,9 @@ const MEMORY: &str = "[limits]\nbuffer_memory = \"1MiB\"";
 
 fn server() -> Server {
     let config = Config::bare("static:8MiB").certificate("ecdsa.pem", "ecdsa.key").table(MEMORY);
-    Server::start(&config.table("[timeouts]\nhandshake = \"60s\"\nidle = \"10m\"").top("workers = 1"))
+    Server::start(
+        &config.table("[timeouts]\nhello = \"60s\"\nhandshake = \"60s\"\nidle = \"10m\"").top("workers = 1"),
+    )
 }
 
 fn establish(server: &Server) -> Client {

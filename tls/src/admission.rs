@@ -8,6 +8,7 @@
 mod buckets;
 mod delay;
 mod demand;
+mod half_open;
 mod heaviest;
 mod line;
 mod shed;
@@ -16,6 +17,7 @@ mod standing;
 pub use buckets::Buckets;
 pub use delay::{Delay, Level};
 pub use demand::{Cell, Demand, HALF_LIFE, ROWS};
+pub use half_open::{HalfOpen, Place, burden};
 pub use heaviest::{Heaviest, Source};
 pub use line::{Class, Due, Line, Link, Rank};
 pub use shed::{Interval, Share, Shed};

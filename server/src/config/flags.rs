@@ -45,6 +45,7 @@ pub const KEYS: &[(&str, Kind)] = &[
     ("client_certificates.crl_file", Text),
     ("proxy_protocol.to_backend", Text),
     ("proxy_protocol.from_client", Text),
+    ("timeouts.hello", Text),
     ("timeouts.handshake", Text),
     ("timeouts.connect", Text),
     ("timeouts.idle", Text),

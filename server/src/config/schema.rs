@@ -258,6 +258,8 @@ table! {
 table! {
     /// `[timeouts]`
     Timeouts {
+        /// From accept to the end of the ClientHello.
+        hello: Time = seconds(5),
         /// From accept to the end of the handshake.
         handshake: Time = seconds(10),
         /// For connecting to the backend.

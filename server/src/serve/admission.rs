@@ -9,8 +9,8 @@ use crate::settings::Overload;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use ttls::admission::{
-    Cell, Class, Delay, Demand, Due, Heaviest, Interval, Level, Line, Link, ROWS, Rank, Set, Share, Shed,
-    Source, Standing,
+    Cell, Class, Delay, Demand, Due, HalfOpen, Heaviest, Interval, Level, Line, Link, Place, ROWS, Rank, Set,
+    Share, Shed, Source, Standing,
 };
 
 /// Microseconds charged for taking a connection in with its hello. One that gets no further costs about that; measured on
@@ -51,6 +51,8 @@ pub struct Admission {
     standing: Standing<Box<[Set]>>,
     heaviest: Heaviest<Box<[Source]>>,
     line: Line<Box<[Link]>>,
+    /// Connections in their handshake.
+    pub half_open: HalfOpen<Box<[Place]>>,
     delay: Delay,
     shed: Shed,
     interval: Interval,
@@ -86,6 +88,7 @@ impl Admission {
             standing: Standing::new(vec![Set::EMPTY; SETS].into(), overload.standing),
             heaviest: Heaviest::new(vec![Source::default(); HEAVIEST].into()),
             line: Line::new(vec![Link::OUTSIDE; connections].into()),
+            half_open: HalfOpen::new(vec![Place::FREE; connections].into()),
             delay: Delay::new(overload.target, overload.interval),
             shed: Shed::default(),
             interval: Interval::default(),
@@ -151,7 +154,7 @@ impl Admission {
         self.line.enter(id, Rank::new(class, self.demand_of(address, clock), LIGHT), since);
     }
 
-    /// The connection waits no more.
+    /// The connection waits no more for public-key work.
     pub fn leave(&mut self, id: u32) {
         self.line.leave(id);
     }
@@ -196,6 +199,11 @@ impl Admission {
     pub fn demand_of(&self, address: Address, clock: u64) -> u32 {
         let around = self.demand.of(address.prefix, clock) / PREFIX_USERS;
         self.demand.of(address.hash, clock).max(around)
+    }
+
+    /// What keeping a half-open connection costs others: see [`ttls::admission::burden`].
+    pub fn burden(&self, address: Address, silent: u64, round_trip: u64, clock: u64) -> u64 {
+        ttls::admission::burden(self.demand_of(address, clock), LIGHT, silent, round_trip)
     }
 
     /// Judges the delay after a sweep, and once an interval how many strangers may come.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One client's connection, from accept to its end.
 
-use super::admission::Address;
+use super::admission::{Address, Admission};
 use super::context::{Active, Context, Fate};
 use super::count::Counted;
 use super::memory::Purpose;
@@ -27,6 +27,9 @@ use ttls_crypto::job::{Failed, Output};
 /// Milliseconds of waiting after which it pays to ask whether the client is still there before its handshake is computed: a
 /// client that is slow to lose patience has not left before, and asking costs a system call.
 const LONG: u64 = 10;
+
+/// Milliseconds to a client and back where the kernel does not know.
+const UNKNOWN_DISTANCE: u64 = 100;
 
 /// Which of a connection's sockets an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +74,10 @@ pub struct Connection {
     active: Rc<Active>,
     /// When it was accepted; [`Context::clock`].
     accepted: u64,
+    /// Since when the client has been owing an answer; `u64::MAX` while it is the client that waits.
+    silent_since: u64,
+    /// Milliseconds to the client and back, once somebody had to know.
+    round_trip: Option<u64>,
     /// When its timer fires at the latest, as its owner has armed it.
     pub armed: u64,
     /// It is in one of the queues of those that have something to do.
@@ -115,6 +122,8 @@ impl Connection {
             unproven: true,
             active: Rc::clone(active),
             accepted: cx.clock,
+            silent_since: cx.clock,
+            round_trip: None,
             armed: u64::MAX,
             queued: false,
             stalls: false,
@@ -143,7 +152,12 @@ impl Connection {
     pub fn deadline(&self) -> Option<u64> {
         let timeouts = &self.active.settings.timeouts;
         match &self.stage {
-            Stage::Silent | Stage::Handshake(_) => Some(self.accepted + timeouts.handshake),
+            Stage::Handshake(negotiation) if negotiation.has_hello() => {
+                Some(self.accepted + timeouts.handshake)
+            }
+            Stage::Silent | Stage::Handshake(_) => {
+                Some(self.accepted + timeouts.hello.min(timeouts.handshake))
+            }
             Stage::Established(relay) => relay.as_ref().as_ref()?.deadline(timeouts, self.accepted),
             Stage::Lingering(until) => Some(*until),
         }
@@ -242,11 +256,28 @@ impl Connection {
         {
             self.leave_stage(cx);
         }
+        self.note_silence(fate, cx.clock);
         fate
     }
 
+    /// After the server's flight it is the client's turn.
+    const fn note_silence(&mut self, fate: Fate, clock: u64) {
+        if matches!(fate, Fate::Wait) && self.silent_since == u64::MAX {
+            self.silent_since = clock;
+        }
+    }
+
+    /// What keeping it in its handshake costs others.
+    pub fn burden(&mut self, admission: &Admission, clock: u64) -> u64 {
+        let client = &self.client;
+        let round_trip =
+            *self.round_trip.get_or_insert_with(|| client.round_trip().unwrap_or(UNKNOWN_DISTANCE));
+        admission.burden(self.address, clock.saturating_sub(self.silent_since), round_trip, clock)
+    }
+
     /// Enters the line of handshakes that are due for public-key work.
-    pub fn enter_line(&self, cx: &mut Context, key: Key) {
+    pub fn enter_line(&mut self, cx: &mut Context, key: Key) {
+        self.silent_since = u64::MAX;
         if let Stage::Handshake(negotiation) = &self.stage {
             let clock = cx.clock;
             // From when its ClientHello was here: what the client took for that is no load, and no waiting.
@@ -280,7 +311,9 @@ impl Connection {
         cx.admission.computed(self.address, cost, cx.clock);
         let Stage::Handshake(negotiation) = &mut self.stage else { return Fate::Wait };
         let turn = negotiation.resume(cx, key, &mut self.client, &self.active, done);
-        self.after(cx, key, turn)
+        let fate = self.after(cx, key, turn);
+        self.note_silence(fate, cx.clock);
+        fate
     }
 
     /// Makes sure that events come for what the connection waits for.
@@ -370,6 +403,7 @@ impl Connection {
         }
         self.stage = Stage::Established(place);
         self.half_open = None;
+        cx.admission.half_open.leave(key.id);
         // It leaves the queue of handshakes.
         self.stalls = false;
         Ok(Fate::Serve)

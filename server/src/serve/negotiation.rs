@@ -151,6 +151,11 @@ impl Negotiation {
         self.large.is_some() || self.out.is_some()
     }
 
+    /// Whether the ClientHello has come whole.
+    pub const fn has_hello(&self) -> bool {
+        self.called || self.due.is_some() || self.resumes
+    }
+
     /// Whether it brought a ticket that opened.
     pub const fn resumes(&self) -> bool {
         self.resumes

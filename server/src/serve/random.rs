@@ -18,6 +18,15 @@ impl Default for Buffered {
     }
 }
 
+impl Buffered {
+    /// A number, evenly of all.
+    pub fn number(&mut self) -> u32 {
+        let mut bytes = [0; 4];
+        ttls::config::Random::fill(self, &mut bytes);
+        u32::from_ne_bytes(bytes)
+    }
+}
+
 impl ttls::config::Random for Buffered {
     fn fill(&mut self, out: &mut [u8]) {
         for chunk in out.chunks_mut(SIZE) {

@@ -15,11 +15,13 @@ use ttls::record_size::Path;
 type TcpInfoBeginning = [u32; 38];
 const SEGMENT: usize = 4;
 const UNACKNOWLEDGED: usize = 6;
+const ROUND_TRIP: usize = 17;
 const CONGESTION_WINDOW: usize = 20;
 const NOT_SENT: usize = 36;
 const _: () = {
     assert!(std::mem::offset_of!(libc::tcp_info, tcpi_snd_mss) == 4 * SEGMENT);
     assert!(std::mem::offset_of!(libc::tcp_info, tcpi_unacked) == 4 * UNACKNOWLEDGED);
+    assert!(std::mem::offset_of!(libc::tcp_info, tcpi_rtt) == 4 * ROUND_TRIP);
     assert!(std::mem::offset_of!(libc::tcp_info, tcpi_snd_cwnd) == 4 * CONGESTION_WINDOW);
     assert!(std::mem::offset_of!(libc::tcp_info, tcpi_notsent_bytes) == 4 * NOT_SENT);
 };
@@ -230,6 +232,12 @@ impl Socket {
             // tcpi_snd_wnd came with Linux 5.4; TCP holds back what the peer can not take.
             send_window: u32::MAX,
         })
+    }
+
+    /// Milliseconds to the peer and back, as TCP has measured them; `None` if it has not, which is the case behind SYN cookies.
+    pub fn round_trip(&self) -> Option<u64> {
+        let info = getsockopt(&self.fd, TcpInfo).ok()?;
+        (info[ROUND_TRIP] > 0).then(|| u64::from(info[ROUND_TRIP] / 1000))
     }
 
     /// Whether the peer's TCP has acknowledged everything that was sent. What is not TCP delivers at once.

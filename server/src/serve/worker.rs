@@ -44,7 +44,7 @@ use ttls_crypto::cpu::Cpu;
 const EVENTS: usize = 512;
 /// Handshakes computed in one sweep while established connections have something to do, or in overload: what established connections,
 /// and who comes next, may have to wait for. Lanes lose nothing by it.
-const SMALL_BATCH: usize = 16;
+const SMALL_BATCH: usize = 8;
 /// Connections accepted from one socket for each handshake that a sweep computes. More than one, so that who waits does so in the line
 /// of handshakes, which knows whom to serve, and not in the kernel's queue.
 const ACCEPTS: usize = 4;
@@ -132,8 +132,6 @@ pub struct Worker {
     wake: Arc<OwnedFd>,
     /// Who waits with storage, and who for it.
     stalled: Stalls,
-    /// Half-open connections, oldest first; also some that are not any more.
-    oldest: VecDeque<Key>,
     half_open_limit: usize,
     workers: usize,
     /// Established connections had something to do in this sweep.
@@ -223,7 +221,6 @@ impl Worker {
             receiver,
             wake,
             stalled: Stalls::new(limit),
-            oldest: VecDeque::with_capacity(2 * half_open_limit + 1),
             half_open_limit,
             workers,
             served: false,
@@ -466,6 +463,7 @@ impl Worker {
         }
         self.timers.disarm(key.id);
         self.cx.admission.leave(key.id);
+        self.cx.admission.half_open.leave(key.id);
         self.connections.remove(key.id);
     }
 
@@ -567,7 +565,7 @@ impl Worker {
         }
         let connection = Connection::new(fd, peer, entry, address, counted, &self.active, &self.cx);
         let Ok(key) = self.connections.insert(connection) else { return };
-        self.remember(key);
+        self.cx.admission.half_open.enter(key.id);
         if let Some(connection) = self.connections.get(key) {
             connection.set_key(key);
             connection.queued = true;
@@ -585,25 +583,17 @@ impl Worker {
         }
     }
 
-    fn remember(&mut self, key: Key) {
-        let connections = &mut self.connections;
-        let mut half_open =
-            |key: &Key| connections.get(*key).is_some_and(|connection| connection.is_half_open());
-        while self.oldest.front().is_some_and(|key| !half_open(key)) {
-            self.oldest.pop_front();
-        }
-        if self.oldest.len() > 2 * self.half_open_limit {
-            self.oldest.retain(half_open);
-        }
-        self.oldest.push_back(key);
-    }
-
-    /// The oldest half-open connection makes room.
+    /// A half-open connection makes room: of a few the one that is the greatest burden.
     fn evict(&mut self) {
-        while let Some(key) = self.oldest.pop_front() {
-            if self.connections.get(key).is_some_and(|connection| connection.is_half_open()) {
-                return self.end(key, Outcome::Evicted);
-            }
+        let Context { admission, random, clock, .. } = &mut self.cx;
+        let connections = &mut self.connections;
+        let burden = |id| {
+            let connection = connections.key(id).and_then(|key| connections.get(key));
+            connection.map_or(0, |connection| connection.burden(admission, *clock))
+        };
+        let leaving = admission.half_open.heaviest(|| random.number(), burden);
+        if let Some(key) = leaving.and_then(|id| self.connections.key(id)) {
+            self.end(key, Outcome::Evicted);
         }
     }
 
