@@ -55,6 +55,7 @@ impl PeerShare {
 pub type Seed = Secret<64>;
 
 /// One key exchange.
+#[derive(Clone)]
 pub enum KeyExchange {
     /// TLS 1.3: a fresh key pair and the secret it shares with the peer. Gives [`Output::Exchanged`].
     Respond {

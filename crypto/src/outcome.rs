@@ -73,6 +73,7 @@ impl Signature {
 }
 
 /// What a finished job gives back.
+#[derive(Clone)]
 #[allow(clippy::large_enum_variant)] // fixed size by design
 pub enum Output {
     /// For [`KeyExchange::Respond`](crate::job::KeyExchange::Respond).

@@ -63,6 +63,7 @@ pub enum Encoding {
 }
 
 /// One signature over a digest.
+#[derive(Clone)]
 pub struct SignRequest {
     /// Signature scheme; it must fit the key.
     pub scheme: Scheme,
