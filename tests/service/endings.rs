@@ -332,3 +332,31 @@ fn a_client_that_never_closes_is_let_go() {
     assert!(server.logged_connection(peer).contains("close timeout"));
     server.wait("it to go", |s| s.metric("ttls_connections") == 0.0);
 }
+
+#[test]
+fn an_upload_that_goes_on_after_a_built_in_answer_is_borne() {
+    let server = server("static:1KiB", &[]);
+    for version in VERSIONS {
+        let mut client = connect(server.address, version);
+        let head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n";
+        client.send_record(content::APPLICATION_DATA, head);
+        let mut answer = Vec::new();
+        let end = loop {
+            match client.receive_record() {
+                Ok(record) if record.kind == content::APPLICATION_DATA => answer.extend(record.body),
+                Ok(record) => assert_eq!(record.kind, content::HANDSHAKE, "a ticket"),
+                Err(end) => break end,
+            }
+        };
+        assert_eq!(end, CLOSE_NOTIFY);
+        assert!(answer.starts_with(b"HTTP/1.1 200 ") && answer.len() > 1024);
+        // It has the answer, and goes on for a while: who resets it now may reset it before it has read.
+        let keys = client.seal.as_mut().expect("keys");
+        for _ in 0..20 {
+            let record = keys.seal(content::APPLICATION_DATA, &[b'x'; 1024]);
+            client.stream.write_all(&record).expect("nobody has reset the connection");
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(client.end(), End::Eof);
+    }
+}

@@ -16,6 +16,8 @@ pub struct Requests {
     in_body: bool,
     content_length: u64,
     close: bool,
+    /// It has a body of which only the client knows where it ends.
+    chunked: bool,
 }
 
 impl Default for Requests {
@@ -28,6 +30,7 @@ impl Default for Requests {
             in_body: false,
             content_length: 0,
             close: false,
+            chunked: false,
         }
     }
 }
@@ -41,6 +44,8 @@ pub enum Found {
     Request {
         /// The client wants the connection closed after the response.
         close: bool,
+        /// Its body has come; otherwise where that ends is not looked for.
+        whole: bool,
     },
     /// Not HTTP/1: close.
     Invalid,
@@ -57,9 +62,9 @@ impl Requests {
                 if self.body > 0 {
                     return Found::More;
                 }
-                let close = self.close;
+                let found = Found::Request { close: self.close, whole: !self.chunked };
                 *self = Self::default();
-                return Found::Request { close };
+                return found;
             }
             let Some((&byte, rest)) = bytes.split_first() else { return Found::More };
             *bytes = rest;
@@ -97,8 +102,8 @@ impl Requests {
                 } else if name.eq_ignore_ascii_case(b"connection") {
                     self.close |= value.eq_ignore_ascii_case(b"close");
                 } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-                    // Where the body ends is not looked for; the answer is the last thing on this connection.
-                    self.close = true;
+                    // The answer is the last thing on this connection.
+                    (self.close, self.chunked) = (true, true);
                 }
             }
         }
@@ -129,10 +134,11 @@ mod tests {
 
     #[test]
     fn requests_end_where_they_end_however_cut() {
-        let keep = Found::Request { close: false };
-        let last = Found::Request { close: true };
+        let keep = Found::Request { close: false, whole: true };
+        let last = Found::Request { close: true, whole: true };
+        let open = Found::Request { close: true, whole: false };
         let long = format!("GET /{} HTTP/1.1\r\nCookie: {}\r\n\r\n", "a".repeat(300), "b".repeat(300));
-        let cases: [(&[u8], &[Found]); 8] = [
+        let cases: [(&[u8], &[Found]); 9] = [
             (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", &[keep]),
             (b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nConnection: close\r\n\r\n", &[keep, last]),
             (b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\na\r\n\r\nGET / HTTP/1.0\r\n\r\n", &[keep, last]),
@@ -141,6 +147,7 @@ mod tests {
             (b"\x16\x03\x01\n", &[Found::Invalid]),
             (b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n", &[Found::Invalid]),
             (b"GET / HTTP/1.1\nHost: a\n\n", &[keep]),
+            (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", &[open]),
         ];
         for (stream, expected) in cases {
             for cut in 1..=stream.len() {

@@ -24,6 +24,8 @@ pub struct Builtin {
     /// A response is due or under way.
     response: Option<Response>,
     finished: bool,
+    /// The body of the last request may go on.
+    unread: bool,
 }
 
 #[derive(Debug)]
@@ -38,7 +40,7 @@ struct Response {
 impl Builtin {
     /// Waits for a request.
     pub fn new(content: Content) -> Self {
-        Self { content, requests: Requests::default(), response: None, finished: false }
+        Self { content, requests: Requests::default(), response: None, finished: false, unread: false }
     }
 
     /// Takes request bytes; returns how many. None are taken while a response is under way.
@@ -56,7 +58,8 @@ impl Builtin {
         match self.requests.next(&mut rest) {
             Found::More => {}
             Found::Invalid => return Err(Outcome::NotHttp),
-            Found::Request { close } => {
+            Found::Request { close, whole } => {
+                self.unread = !whole;
                 self.response = Some(Response { close, position: 0, prefix: usize::MAX })
             }
         }
@@ -71,6 +74,11 @@ impl Builtin {
     /// The last response is sent.
     pub const fn is_finished(&self) -> bool {
         self.finished
+    }
+
+    /// The client may go on sending what is not read any more.
+    pub const fn is_sent_more(&self) -> bool {
+        self.unread
     }
 
     /// Writes the next part of the response to `out` and returns its length: less than `out` holds at its end only.

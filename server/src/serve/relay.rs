@@ -661,7 +661,11 @@ impl Relay {
     /// The client may still send, which must not turn the close into a reset that overtakes what was sent to it.
     pub fn lingers(&self, client: &Socket) -> bool {
         let listens = self.down.shut && self.down.lost.is_none() && !self.up.ended;
-        listens && (client.readable() || (self.failed.is_some() && !self.up.closed))
+        let goes_on = match &self.backend {
+            Backend::Builtin(builtin) => builtin.is_sent_more(),
+            Backend::Remote(_) => false,
+        };
+        listens && (client.readable() || ((self.failed.is_some() || goes_on) && !self.up.closed))
     }
 
     /// The connection has ended like this: a backend that got a part only must not take it for the whole.
