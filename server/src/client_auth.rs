@@ -450,8 +450,15 @@ impl ClientVerifier for Verifier {
         &self.trust.names
     }
 
-    fn schemes(&self) -> &[u16] {
-        algorithm::SCHEMES
+    fn schemes(&self, version: Version) -> &[u16] {
+        match version {
+            Version::Tls12 => algorithm::SCHEMES_TLS12,
+            Version::Tls13 => algorithm::SCHEMES_TLS13,
+        }
+    }
+
+    fn certificate_schemes(&self) -> &[u16] {
+        algorithm::SCHEMES_IN_CERTIFICATES
     }
 
     fn is_ready(&mut self) -> bool {

@@ -28,7 +28,11 @@ impl ClientVerifier for Mirror {
         &[0, 3, 0x30, 1, 0]
     }
 
-    fn schemes(&self) -> &[u16] {
+    fn schemes(&self, _: Version) -> &[u16] {
+        self.0
+    }
+
+    fn certificate_schemes(&self) -> &[u16] {
         self.0
     }
 
@@ -160,6 +164,56 @@ fn in_tls13_the_message_is_short_enough_for_all_but_pkcs1() {
         let ((_, _, end), _) = converse(&site, |client| prove13(client, scheme, true));
         assert_eq!(end, End::Alert(2, alert::DECRYPT_ERROR));
     }
+}
+
+/// Is ready at the third question, every time anew.
+struct Busy {
+    asked: u32,
+    mirror: Mirror,
+}
+
+impl ClientVerifier for Busy {
+    fn authorities(&self) -> &[u8] {
+        self.mirror.authorities()
+    }
+
+    fn schemes(&self, version: Version) -> &[u16] {
+        self.mirror.schemes(version)
+    }
+
+    fn certificate_schemes(&self) -> &[u16] {
+        self.mirror.certificate_schemes()
+    }
+
+    fn is_ready(&mut self) -> bool {
+        self.asked += 1;
+        self.asked.is_multiple_of(3)
+    }
+
+    fn verify_chain(&mut self, chain: Chain<'_>, now: u64) -> Result<(), CertificateError> {
+        assert!(self.asked > 0 && self.asked.is_multiple_of(3), "judged at question {}", self.asked);
+        self.mirror.verify_chain(chain, now)
+    }
+
+    fn verify_signature(
+        &self,
+        version: Version,
+        scheme: u16,
+        content: &[u8],
+        signature: &[u8],
+    ) -> Result<(), CertificateError> {
+        assert!(self.asked > 0 && self.asked.is_multiple_of(3), "judged at question {}", self.asked);
+        self.mirror.verify_signature(version, scheme, content, signature)
+    }
+}
+
+#[test]
+fn certificates_wait_until_the_verifier_has_time() {
+    let site = site(|| Box::new(Busy { asked: 0, mirror: Mirror(&ALL) }));
+    let ((_, _, end), ended) = converse(&site, |client| prove13(client, 0x0403, false));
+    assert_eq!((end, ended.error), (End::Eof, None));
+    let ((_, end), _) = converse(&site, |client| prove12(client, 0xc02b, 0x0403, false));
+    assert_eq!(end, End::Alert(2, alert::DECODE_ERROR), "for what follows a good proof");
 }
 
 #[test]

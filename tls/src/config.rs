@@ -34,9 +34,13 @@ pub trait ClientVerifier {
     /// Encoded DistinguishedNames for the CertificateRequest, each with its two-byte length; may be empty.
     fn authorities(&self) -> &[u8];
 
-    /// Signature schemes it can verify, by code point, in order of preference: in handshakes, as far as the version allows
-    /// them there (RFC 8446 §4.2.3), and in certificates. There must be one for handshakes of each version that is allowed.
-    fn schemes(&self) -> &[u16];
+    /// Signature schemes it can verify in handshakes of a version, by code point, in order of preference: an ECDSA scheme names a
+    /// hash in TLS 1.2 (RFC 5246 §7.4.1.4.1), and a curve, too, in TLS 1.3 (RFC 8446 §4.2.3). What a version does not allow
+    /// there is left out. There must be one for each version that is allowed.
+    fn schemes(&self, version: Version) -> &[u16];
+
+    /// Signature schemes it can verify in certificates, as [`ClientVerifier::schemes`] has them.
+    fn certificate_schemes(&self) -> &[u16];
 
     /// Whether it takes time for a client's certificates now. Otherwise the handshake does nothing with them, and
     /// [`Handshake::receive`](crate::Handshake::receive) is to be called again later, whether or not more was received.

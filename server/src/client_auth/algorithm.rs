@@ -338,14 +338,37 @@ impl SignatureVerificationAlgorithm for Algorithm {
     }
 }
 
-/// Schemes for handshakes, in order of preference. Which of them a version offers is for the core to say.
-pub(super) const SCHEMES: &[u16] =
+/// Schemes for handshakes of TLS 1.3, in order of preference: each names a curve, and P-521 is not among them.
+pub(super) const SCHEMES_TLS13: &[u16] =
+    &[0x0403, 0x0503, 0x0807, 0x0804, 0x0805, 0x0806, 0x0809, 0x080a, 0x080b];
+/// Schemes for handshakes of TLS 1.2, where 0x0603 is ECDSA with SHA-512 on any curve.
+pub(super) const SCHEMES_TLS12: &[u16] =
+    &[0x0403, 0x0503, 0x0603, 0x0804, 0x0805, 0x0806, 0x0809, 0x080a, 0x080b, 0x0401, 0x0501, 0x0601];
+/// Schemes for certificates. An authority's key on P-256 or P-384 may sign with any hash, for which clients look under its name with
+/// whatever curve.
+pub(super) const SCHEMES_IN_CERTIFICATES: &[u16] =
     &[0x0403, 0x0503, 0x0603, 0x0807, 0x0804, 0x0805, 0x0806, 0x0809, 0x080a, 0x080b, 0x0401, 0x0501, 0x0601];
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use rcgen::{KeyPair, PublicKeyData, SigningKey};
+
+    #[test]
+    fn a_scheme_is_offered_if_and_only_if_some_key_signs_with_it() {
+        for (schemes, tls12) in [(SCHEMES_TLS12, true), (SCHEMES_TLS13, false)] {
+            for scheme in 0..=u16::MAX {
+                let mut keys = Kind::ALL.into_iter().map(|kind| Key { kind, bits: &[] });
+                let signs = keys.any(|key| key.method(scheme, tls12).is_some());
+                assert_eq!(schemes.contains(&scheme), signs, "{scheme:#x}, TLS 1.2: {tls12}");
+            }
+        }
+        // A key of another curve than the scheme's: of no use in TLS 1.3, where P-256 goes with SHA-256 alone.
+        let p384 = Key { kind: Kind::P384, bits: &[] };
+        assert_eq!(p384.method(0x0403, false), None);
+        assert_eq!(p384.method(0x0403, true), Some(Method::Ecdsa(Hash::Sha256)));
+        assert_eq!(Key { kind: Kind::P256, bits: &[] }.method(0x0503, false), None);
+    }
 
     #[test]
     fn both_ways_of_checking_agree() {

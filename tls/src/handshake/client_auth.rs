@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Client certificates, as far as both versions treat them alike.
 
-use super::context::Context;
+use super::Context;
 use crate::config::{Chain, ClientCertificate, ClientVerifier, Environment, MAX_SCHEMES};
 use crate::error::Error;
 use crate::inline::Inline;
@@ -53,10 +53,15 @@ fn verifier<'a>(env: &'a mut Environment<'_>) -> Result<&'a mut dyn ClientVerifi
     }
 }
 
-/// Schemes that the verifier knows, as does the core.
-fn known<'a>(env: &'a Environment<'_>) -> impl Iterator<Item = u16> + 'a {
-    let offered = env.clients.as_ref().map(|clients| clients.schemes()).unwrap_or_default();
-    offered.iter().copied().take(MAX_SCHEMES).filter(|&scheme| signed_by(scheme).is_some())
+/// Of `schemes` those that the core knows, too.
+fn known(schemes: &[u16]) -> impl Iterator<Item = u16> {
+    schemes.iter().copied().take(MAX_SCHEMES).filter(|&scheme| signed_by(scheme).is_some())
+}
+
+/// Schemes that a CertificateVerify of this version may use.
+fn signing<'a>(env: &'a Environment<'_>, version: Version) -> impl Iterator<Item = u16> + 'a {
+    let schemes = env.clients.as_ref().map(|clients| clients.schemes(version)).unwrap_or_default();
+    known(schemes).filter(move |&scheme| may_sign(scheme, version))
 }
 
 /// Writes the schemes that a CertificateVerify of this version may use, with the list's length.
@@ -69,9 +74,7 @@ pub(super) fn write_schemes(
     out: &mut Writer<'_>,
 ) -> Result<(), Error> {
     let start = out.len();
-    out.vec::<2>(|out| {
-        known(env).filter(|&scheme| may_sign(scheme, version)).try_for_each(|scheme| out.u16(scheme))
-    })?;
+    out.vec::<2>(|out| signing(env, version).try_for_each(|scheme| out.u16(scheme)))?;
     match out.len() - start {
         0..=2 => Err(Error::Internal("the client verifier knows no signature scheme for this version")),
         _ => Ok(()),
@@ -80,7 +83,8 @@ pub(super) fn write_schemes(
 
 /// Writes the schemes that certificates may be signed with, with the list's length.
 pub(super) fn write_certificate_schemes(env: &Environment<'_>, out: &mut Writer<'_>) -> Result<(), Error> {
-    out.vec::<2>(|out| known(env).try_for_each(|scheme| out.u16(scheme)))
+    let schemes = env.clients.as_ref().map(|clients| clients.certificate_schemes()).unwrap_or_default();
+    out.vec::<2>(|out| known(schemes).try_for_each(|scheme| out.u16(scheme)))
 }
 
 /// Judges the client's certificates. Returns whether there are any, so that a CertificateVerify must follow.
@@ -107,7 +111,7 @@ pub(super) fn verify_signature(
     let scheme = r.u16()?;
     let signature = r.vec16()?.rest();
     r.finish()?;
-    let offered = may_sign(scheme, version) && known(cx.env).any(|known| known == scheme);
+    let offered = signing(cx.env, version).any(|offered| offered == scheme);
     let signed = signed_by(scheme).filter(|_| offered);
     let signed = signed.ok_or(Error::Illegal("CertificateVerify uses a scheme that was not offered"))?;
     let content = content(signed).ok_or(Error::Internal("a hash of the transcript that was not kept"))?;
