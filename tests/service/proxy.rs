@@ -159,3 +159,37 @@ fn limits_on_connections() {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+#[test]
+fn limits_behind_a_header_are_asked_before_any_work() {
+    let backend = Backend::http();
+    let config = Config::new(&backend)
+        .table("[limits]\nper_prefix = 2")
+        .table("[proxy_protocol]\nfrom_client = \"required\"");
+    let mut server = Server::start(&config);
+    let address = server.address;
+    let begin = |source: &str| {
+        let share = KeyShare::x25519();
+        let mut client = Client::connect(address);
+        client.send_raw(format!("PROXY TCP4 {source} 192.0.2.1 56324 443\r\n").as_bytes());
+        client.send_message(&ClientHello::tls13(&[&share]).encode());
+        client
+    };
+    let mut kept: Vec<Client> = (0..2).map(|_| begin("203.0.113.7")).collect();
+    for client in &mut kept {
+        client.receive_record().expect("a ServerHello");
+    }
+    let jobs = server.metric("ttls_public_key_jobs_total");
+    assert!(jobs >= 2.0, "{jobs}");
+    // The header alone is enough to know, and so is a hello with it; each is closed, and no other source suffers.
+    for _ in 0..8 {
+        let mut refused = begin("203.0.113.7");
+        assert!(refused.receive_record().is_err() && refused.closed());
+    }
+    assert_eq!(server.metric("ttls_public_key_jobs_total"), jobs, "work for who is over the limit");
+    begin("203.0.113.8").receive_record().expect("a ServerHello for another source");
+    server.logged(&["peer=203.0.113.7:56324 ", "limits.per_prefix"]);
+    drop(kept);
+    // The places are given back.
+    server.wait("places", |_| begin("203.0.113.7").receive_record().is_ok());
+}
