@@ -4,7 +4,7 @@
 
 mod simulation;
 
-use simulation::{Kind, Script, World};
+use simulation::{Kind, Link, Script, World};
 
 /// Schedules of each kind.
 const SEEDS: u64 = 150;
@@ -33,13 +33,13 @@ fn schedule(seed: u64) -> Vec<u8> {
     (0..length).map(|_| random().to_be_bytes()[0]).collect()
 }
 
-fn play(kind: Kind) {
+fn play(kind: Kind, link: Link) {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let seeds = match number("SEED") {
         Some(seed) => seed..seed + 1,
         None => 1..1 + number("SEEDS").unwrap_or(SEEDS),
     };
-    let mut world = World::new(kind);
+    let mut world = World::new(kind, link);
     for seed in seeds {
         let _playing = Playing(kind, seed);
         world.play(&mut Script(&schedule(seed)));
@@ -48,15 +48,22 @@ fn play(kind: Kind) {
 
 #[test]
 fn scripted_backends() {
-    play(Kind::Scripted);
+    play(Kind::Scripted, Link::Tcp);
 }
 
 #[test]
 fn built_in_backends() {
-    play(Kind::Builtin);
+    play(Kind::Builtin, Link::Tcp);
 }
 
 #[test]
 fn no_backend() {
-    play(Kind::Dead);
+    play(Kind::Dead, Link::Tcp);
+}
+
+#[test]
+fn unix_sockets() {
+    for kind in [Kind::Scripted, Kind::Builtin, Kind::Dead] {
+        play(kind, Link::Unix);
+    }
 }

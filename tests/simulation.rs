@@ -2,18 +2,25 @@
 //! A worker in the hands of a script: what its client sends, what its backend does, who reads how much, and when time
 //! passes. The sockets are the kernel's, the clock is the script's.
 //!
+//! Over TCP the kernel has a say, too: when segments, acknowledgements and resets arrive. Over Unix sockets everything follows from the
+//! script, and no handshake but the first takes public-key work: a fuzzer makes thousands a second.
+//!
 //! What must hold is checked at every step and at the end: every byte arrives once and in order, or the end of the stream does
 //! not look like one; records open, and nothing follows the last; nothing that was counted or lent is left.
 
 #![allow(unreachable_pub, missing_docs)] // shared by a test and a fuzzer
 
 use harness::pki::pki;
-use harness::raw::{Client, ClientHello, KeyShare, alert, content, handshake, message};
+use harness::raw::{
+    Client, ClientHello, KeyShare, Ticket, alert, content, extension, handshake, message, offer,
+};
 use rustix::event::epoll::Event;
 use rustix::net::sockopt;
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread;
@@ -56,6 +63,9 @@ per_handshake = 1
 /// Body of the built-in backend's response.
 const BODY: usize = 300 << 10;
 
+/// Most bytes read in one call.
+const PIECE: usize = 16 << 10;
+
 /// Who answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -67,16 +77,46 @@ pub enum Kind {
     Dead,
 }
 
+/// What connects client, worker and backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// TCP over the loopback interface.
+    Tcp,
+    /// Unix sockets, on which a reset can not be made.
+    Unix,
+}
+
+/// Where a scripted backend listens.
+enum Backend {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// Sessions to resume.
+#[derive(Clone)]
+struct Sessions {
+    tls13: Ticket,
+    /// Ticket and master secret.
+    tls12: (Vec<u8>, Vec<u8>),
+}
+
 /// A worker, and what its backend listens on.
 pub struct World {
     kind: Kind,
+    link: Link,
     worker: Worker,
     events: Vec<Event>,
     address: SocketAddr,
-    backend: TcpListener,
+    /// Where clients connect to: what is set of its buffers is theirs at the server's end.
+    listener: OwnedFd,
+    backend: Backend,
+    /// Over Unix sockets.
+    sessions: Option<Sessions>,
     shared: Arc<Shared>,
     counters: Arc<Counters>,
     clock: u64,
+    /// Unix time.
+    wall: u64,
     /// Length of a built-in response, head included.
     response: usize,
     _dir: tempfile::TempDir,
@@ -126,6 +166,10 @@ struct Near {
     /// What it did that ends its stream: in order, or not.
     closed: bool,
     broken: bool,
+    /// It hardly ever reads.
+    lazy: bool,
+    /// close_notify came although its backend had not ended.
+    misled: bool,
     /// FIN or RST is sent.
     shut: bool,
     /// The kernel takes no more: the server has gone.
@@ -138,6 +182,7 @@ struct Near {
 
 /// The backend's side.
 struct Far {
+    link: Link,
     stream: TcpStream,
     received: u64,
     written: u64,
@@ -163,12 +208,24 @@ fn reset_on_close(stream: &TcpStream) {
 
 impl World {
     /// A worker whose connections go to a backend of this kind.
-    pub fn new(kind: Kind) -> Self {
+    pub fn new(kind: Kind, link: Link) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let backend = TcpListener::bind("127.0.0.1:0").expect("listen");
-        backend.set_nonblocking(true).expect("non-blocking");
+        let path = dir.path().join("backend");
+        let (backend, at) = match link {
+            Link::Tcp => {
+                let backend = TcpListener::bind("127.0.0.1:0").expect("listen");
+                backend.set_nonblocking(true).expect("non-blocking");
+                let at = backend.local_addr().expect("own address").to_string();
+                (Backend::Tcp(backend), at)
+            }
+            Link::Unix => {
+                let backend = UnixListener::bind(&path).expect("listen");
+                backend.set_nonblocking(true).expect("non-blocking");
+                (Backend::Unix(backend), format!("unix:{}", path.display()))
+            }
+        };
         let target = match kind {
-            Kind::Scripted => backend.local_addr().expect("own address").to_string(),
+            Kind::Scripted => at,
             Kind::Builtin => format!("static:{BODY}"),
             Kind::Dead => format!("unix:{}/none", dir.path().display()),
         };
@@ -183,6 +240,7 @@ impl World {
         let settings = Settings::build(&source, &fixed, &mut Vec::new()).expect("a good configuration");
         let (fd, _) = listener::open(settings.listen[0], &settings.listener).expect("listen");
         let address = rustix::net::getsockname(&fd).expect("own address").try_into().expect("IPv4");
+        let listener = fd.try_clone().expect("a descriptor");
         let limits = &settings.limits;
         let sources = Sources::new(limits.per_prefix, limits.ipv4_prefix, limits.ipv6_prefix);
         let tickets = Tickets::default();
@@ -216,16 +274,25 @@ impl World {
         .expect("a worker");
         let mut world = Self {
             kind,
+            link,
             worker,
             events: Vec::with_capacity(64),
             address,
+            listener,
             backend,
+            sessions: None,
             shared,
             counters,
             clock: 1_000_000,
+            wall: ttls_server::serve::clock::unix_time(),
             response: 0,
             _dir: dir,
         };
+        // The worker's clock is the script's from here on.
+        world.sweep(0);
+        if link == Link::Unix {
+            world.sessions = Some(world.sessions());
+        }
         if kind == Kind::Builtin {
             let mut near = world.connect(true, 0);
             near.request();
@@ -239,8 +306,9 @@ impl World {
     }
 
     fn sweep(&mut self, wait: u64) {
-        let clock = self.clock;
-        let time = || (1_800_000_000_000 + clock, clock);
+        // Tickets and certificates stay valid, however long the script's time-outs are.
+        let (clock, wall) = (self.clock, self.wall);
+        let time = || (wall, clock);
         // The worker's own time-outs are on the script's clock: it may not sleep longer than asked.
         let wait = self.worker.timeout().map_or(wait, |timeout| timeout.min(wait));
         self.worker.sweep(&mut self.events, Some(wait), time).expect("epoll");
@@ -251,11 +319,24 @@ impl World {
         self.sweep(0);
     }
 
-    /// A client after its handshake.
-    fn connect(&mut self, tls13: bool, buffers: u8) -> Near {
-        let socket =
-            rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None)
-                .expect("a socket");
+    /// A socket connected to the worker. Of `buffers`, bit 0 is for a small receive buffer of the client, bit 1 for a small send buffer,
+    /// bit 2 for a small send buffer of the worker.
+    fn dial(&mut self, buffers: u8) -> TcpStream {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType};
+        let small = |bit: u8| if buffers & bit != 0 { 4096 } else { 1 << 20 };
+        if self.link == Link::Unix {
+            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+            let pair = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None);
+            let (ours, theirs) = pair.expect("a pair of sockets");
+            sockopt::set_socket_send_buffer_size(&ours, small(2)).expect("a buffer size");
+            sockopt::set_socket_send_buffer_size(&theirs, small(4)).expect("a buffer size");
+            let ours = TcpStream::from(ours);
+            ours.set_nonblocking(false).expect("blocking");
+            self.worker.admit(theirs, "127.0.0.1:1".parse().expect("an address"));
+            return ours;
+        }
+        sockopt::set_socket_send_buffer_size(&self.listener, small(4)).expect("a buffer size");
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
         if buffers & 1 != 0 {
             sockopt::set_socket_recv_buffer_size(&socket, 4096).expect("a small buffer");
         }
@@ -263,22 +344,97 @@ impl World {
             sockopt::set_socket_send_buffer_size(&socket, 4096).expect("a small buffer");
         }
         rustix::net::connect(&socket, &self.address).expect("connect");
-        let stream = TcpStream::from(socket);
+        TcpStream::from(socket)
+    }
+
+    /// Has a client in a thread of its own shake hands.
+    fn shake<T: Send + 'static>(
+        &mut self,
+        hands: impl FnOnce(&mut Client) -> T + Send + 'static,
+    ) -> (Client, T) {
+        let stream = self.dial(0);
+        self.shake_over(stream, hands)
+    }
+
+    fn shake_over<T: Send + 'static>(
+        &mut self,
+        stream: TcpStream,
+        hands: impl FnOnce(&mut Client) -> T + Send + 'static,
+    ) -> (Client, T) {
         let shaking = thread::spawn(move || {
             let mut client = Client::over(stream);
-            let share = KeyShare::fixed(&[0x42; 32]);
-            if tls13 {
-                client.establish13(&ClientHello::tls13(&[&share]), &share);
-            } else {
-                let flight = client.hello12(&ClientHello::tls12());
-                client.finish12(&flight, &share);
-            }
-            client
+            let result = hands(&mut client);
+            (client, result)
         });
         while !shaking.is_finished() {
             self.sweep(1);
         }
-        let client = shaking.join().expect("a handshake");
+        shaking.join().expect("a handshake")
+    }
+
+    /// Makes sessions to resume.
+    fn sessions(&mut self) -> Sessions {
+        let (_, tls13) = self.shake(|client| {
+            let share = KeyShare::fixed(&[0x42; 32]);
+            let flight = client.establish13(&ClientHello::tls13(&[&share]), &share);
+            client.ticket13(&flight).expect("a ticket")
+        });
+        let (_, tls12) = self.shake(|client| {
+            let flight = client.hello12(ClientHello::tls12().set(extension::SESSION_TICKET, Vec::new()));
+            let keys = client.finish12(&flight, &KeyShare::x25519());
+            (keys.ticket.expect("a ticket"), keys.master)
+        });
+        while self.accept().is_some() {}
+        self.expect_nothing_left("the first handshakes");
+        Sessions { tls13, tls12 }
+    }
+
+    /// A client that resumes a session. All its peer says is there when it reads, so nobody waits for anybody.
+    fn resume(&mut self, mut client: Client, sessions: &Sessions, tls13: bool) -> Client {
+        if tls13 {
+            let share = KeyShare::fixed(&[0x42; 32]);
+            let mut hello = ClientHello::tls13(&[&share]);
+            let hello =
+                offer(hello.set(extension::PSK_KEY_EXCHANGE_MODES, vec![1, 1]), &sessions.tls13, |_| {});
+            client.send_message(&hello);
+            (0..3).for_each(|_| self.sweep(0));
+            let flight = client.flight13(&share, &sessions.tls13.psk);
+            client.finish13(&flight);
+        } else {
+            let (ticket, master) = &sessions.tls12;
+            let mut hello = ClientHello::tls12();
+            hello.set(extension::SESSION_TICKET, ticket.clone());
+            client.send_message(&hello.encode());
+            (0..3).for_each(|_| self.sweep(0));
+            let keys = client.resumed12(&hello, master);
+            client.finish_resumed12(&keys);
+        }
+        self.sweep(0);
+        client
+    }
+
+    /// A client after its handshake; `buffers` as for [`World::dial`].
+    fn connect(&mut self, tls13: bool, buffers: u8) -> Near {
+        let stream = self.dial(buffers);
+        let client = match self.sessions.take() {
+            Some(sessions) => {
+                let client = self.resume(Client::over(stream), &sessions, tls13);
+                self.sessions = Some(sessions);
+                client
+            }
+            None => {
+                let shaken = self.shake_over(stream, move |client| {
+                    let share = KeyShare::fixed(&[0x42; 32]);
+                    if tls13 {
+                        client.establish13(&ClientHello::tls13(&[&share]), &share);
+                    } else {
+                        let flight = client.hello12(&ClientHello::tls12());
+                        client.finish12(&flight, &share);
+                    }
+                });
+                shaken.0
+            }
+        };
         client.stream.set_nonblocking(true).expect("non-blocking");
         Near {
             client,
@@ -290,6 +446,8 @@ impl World {
             requests: 0,
             closed: false,
             broken: false,
+            lazy: buffers & 8 != 0,
+            misled: false,
             shut: false,
             gone: false,
             key_updates: 0,
@@ -299,9 +457,23 @@ impl World {
     }
 
     fn accept(&mut self) -> Option<Far> {
-        let (stream, _) = self.backend.accept().ok()?;
+        if self.kind != Kind::Scripted {
+            return None;
+        }
+        let stream = match &self.backend {
+            Backend::Tcp(listener) => listener.accept().ok()?.0,
+            Backend::Unix(listener) => TcpStream::from(OwnedFd::from(listener.accept().ok()?.0)),
+        };
         stream.set_nonblocking(true).expect("non-blocking");
-        Some(Far { stream, received: 0, written: 0, finished: false, broken: false, ended: None })
+        Some(Far {
+            link: self.link,
+            stream,
+            received: 0,
+            written: 0,
+            finished: false,
+            broken: false,
+            ended: None,
+        })
     }
 
     /// Plays `script` with one client, and checks what must hold.
@@ -349,8 +521,8 @@ impl World {
             self.pass(100);
             self.settle(&mut near, &mut far, |_, _| true);
         }
-        self.settle(&mut near, &mut far, |_, far| {
-            !faultless || far.as_ref().is_none_or(|far| far.ended.is_some())
+        self.settle(&mut near, &mut far, |near, far| {
+            !faultless || (near.ended.is_some() && far.as_ref().is_none_or(|far| far.ended.is_some()))
         });
         let taken = taken();
         self.judge(&near, far.as_ref(), faultless, aged, taken);
@@ -367,14 +539,15 @@ impl World {
             *far = self.accept();
         }
         match what % 20 {
+            6 | 7 if near.lazy => near.ask(script.next()),
             0 | 1 if self.kind == Kind::Builtin => near.request(),
             0 => near.say(script.length(300)),
             1 => near.say(script.length(16_384)),
             2 => near.flush(script.length(1500)),
             3 | 4 => near.flush(usize::MAX),
             5 => near.ask(script.next()),
-            6 => near.listen(script.length(3000)),
-            7 => near.listen(usize::MAX),
+            6 => near.listen(script.length(3000), far.as_ref()),
+            7 => near.listen(usize::MAX, far.as_ref()),
             8 => near.misbehave(script.next()),
             9 => near.end(script.next()),
             10..=15 => {
@@ -405,14 +578,14 @@ impl World {
     /// Sweeps, and has both sides read and write, until nothing moves any more and `done` is reached, or will not be: a few seconds
     /// are more than the kernel's own timers take.
     fn settle(&mut self, near: &mut Near, far: &mut Option<Far>, done: impl Fn(&Near, &Option<Far>) -> bool) {
-        let mut quiet = 0;
-        while quiet < 3 || (quiet < 3000 && !done(near, far)) {
+        let (mut quiet, patience) = (0, if self.link == Link::Tcp { 3000 } else { 8 });
+        while quiet < 3 || (quiet < patience && !done(near, far)) {
             let before = (near.progress(), far.as_ref().map(Far::progress));
             if far.is_none() {
                 *far = self.accept();
             }
             near.flush(usize::MAX);
-            near.listen(usize::MAX);
+            near.listen(usize::MAX, far.as_ref());
             if let Some(far) = far {
                 far.listen(usize::MAX);
                 if far.ended.is_some() {
@@ -421,7 +594,7 @@ impl World {
             }
             let after = (near.progress(), far.as_ref().map(Far::progress));
             quiet = if before == after { quiet + 1 } else { 0 };
-            self.sweep(u64::from(quiet > 0));
+            self.sweep(u64::from(quiet > 0 && self.link == Link::Tcp));
         }
     }
 
@@ -430,10 +603,10 @@ impl World {
         match (self.kind, far) {
             (Kind::Scripted, Some(far)) => {
                 if goodbye {
-                    assert!(far.finished, "close_notify, and the backend has not ended: {near:?} {far:?}");
+                    assert!(!near.misled, "close_notify, and the backend has not ended: {near:?} {far:?}");
                     assert_eq!(near.heard, far.written, "close_notify before the end: {near:?} {far:?}");
                 }
-                if far.ended == Some(Ended::Orderly) && !far.broken {
+                if far.ended == Some(Ended::Orderly) && !far.broken && self.link == Link::Tcp {
                     assert!(
                         near.closed,
                         "the backend sees an end in order, and the client's was not: {near:?} {far:?}"
@@ -465,7 +638,7 @@ impl World {
 
     /// A client that does not finish its handshake.
     fn abandon(&mut self, script: &mut Script<'_>) {
-        let mut stream = TcpStream::connect(self.address).expect("connect");
+        let mut stream = self.dial(0);
         stream.set_nonblocking(true).expect("non-blocking");
         let mut hello = ClientHello::tls13(&[&KeyShare::fixed(&[0x42; 32])]);
         hello.set(21, vec![0; script.length(9000)]);
@@ -493,7 +666,7 @@ impl World {
         for round in 0..2000 {
             // One tick of the timers, and real time for the kernel.
             self.clock += if round < 50 { 0 } else { 500 };
-            self.sweep(u64::from(round % 8 == 7));
+            self.sweep(u64::from(round % 8 == 7 && self.link == Link::Tcp));
             if self.shared.connections.get() == 0 {
                 break;
             }
@@ -609,9 +782,10 @@ impl Near {
         }
     }
 
-    fn listen(&mut self, most: usize) {
+    fn listen(&mut self, most: usize, far: Option<&Far>) {
         let mut left = most;
-        let mut piece = vec![0; 65_536];
+        let before = self.alert;
+        let mut piece = [0; PIECE];
         while left > 0 && self.ended.is_none() {
             let here = left.min(piece.len());
             match self.client.stream.read(&mut piece[..here]) {
@@ -624,6 +798,11 @@ impl Near {
                 Err(error) if blocked(&error) => break,
                 Err(_) => self.ended = Some(Ended::Reset),
             }
+        }
+        if before.is_none() && self.alert == Some((1, alert::CLOSE_NOTIFY)) {
+            // A connection on which nothing was said ends like that, too.
+            let used = |far: &&Far| self.heard > 0 || far.received > 0;
+            self.misled = far.filter(used).is_some_and(|far| !far.finished);
         }
     }
 
@@ -675,6 +854,7 @@ impl fmt::Debug for Near {
             .field("closed", &self.closed)
             .field("broken", &self.broken)
             .field("shut", &self.shut)
+            .field("misled", &self.misled)
             .field("alert", &self.alert)
             .field("ended", &self.ended)
             .finish_non_exhaustive()
@@ -684,7 +864,7 @@ impl fmt::Debug for Near {
 impl Far {
     fn listen(&mut self, most: usize) {
         let mut left = most;
-        let mut piece = vec![0; 65_536];
+        let mut piece = [0; PIECE];
         while left > 0 && self.ended.is_none() {
             let here = left.min(piece.len());
             match self.stream.read(&mut piece[..here]) {
@@ -716,9 +896,11 @@ impl Far {
                 }
                 Err(error) if blocked(&error) => break,
                 Err(_) => {
-                    // The kernel tells a reset once.
                     self.finished = true;
-                    self.ended.get_or_insert(Ended::Reset);
+                    // The kernel tells a reset once. On a Unix socket what had come before is still to be read.
+                    if self.link == Link::Tcp {
+                        self.ended.get_or_insert(Ended::Reset);
+                    }
                 }
             }
         }
@@ -733,6 +915,8 @@ impl Far {
 
     fn reset(&mut self) {
         self.broken = true;
+        // What is not TCP can not tell the two ends apart.
+        self.finished |= self.link == Link::Unix;
         self.ended.get_or_insert(Ended::Reset);
         reset_on_close(&self.stream);
         let other =

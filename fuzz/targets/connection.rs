@@ -6,12 +6,12 @@
 mod simulation;
 
 use libfuzzer_sys::fuzz_target;
-use simulation::{Kind, Script, World};
+use simulation::{Kind, Link, Script, World};
 use std::cell::RefCell;
 
 thread_local! {
     static WORLDS: RefCell<[World; 3]> =
-        RefCell::new([Kind::Scripted, Kind::Builtin, Kind::Dead].map(World::new));
+        RefCell::new([Kind::Scripted, Kind::Builtin, Kind::Dead].map(|kind| World::new(kind, Link::Unix)));
 }
 
 fuzz_target!(|input: &[u8]| {

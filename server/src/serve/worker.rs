@@ -535,7 +535,8 @@ impl Worker {
         }
     }
 
-    fn admit(&mut self, fd: OwnedFd, peer: SocketAddr) {
+    /// Takes in a connection that was accepted, whose socket does not block, or refuses it.
+    pub fn admit(&mut self, fd: OwnedFd, peer: SocketAddr) {
         let counters = &self.cx.counters;
         counters.accepted.add(1);
         let shared = Arc::clone(&self.cx.shared);

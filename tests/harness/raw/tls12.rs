@@ -26,6 +26,19 @@ pub struct Keys12 {
     server: (Vec<u8>, Vec<u8>),
 }
 
+impl Keys12 {
+    /// The keys of a master secret and the two hellos' randoms (RFC 5246 §6.3).
+    fn new(master: Vec<u8>, server_random: [u8; 32], client_random: [u8; 32]) -> Self {
+        let block = prf(&master, "key expansion", &[server_random, client_random].concat(), 40);
+        Self {
+            client: (block[..16].to_vec(), block[32..36].to_vec()),
+            server: (block[16..32].to_vec(), block[36..].to_vec()),
+            master,
+            ticket: None,
+        }
+    }
+}
+
 impl Client {
     /// Sends `hello` and reads the server's flight to ServerHelloDone.
     #[track_caller]
@@ -62,14 +75,23 @@ impl Client {
             Some(_) => prf(&secret, "extended master secret", &sha256(&self.transcript), 48),
             None => prf(&secret, "master secret", &[flight.client_random, flight.hello.random].concat(), 48),
         };
-        let seed = [flight.hello.random, flight.client_random].concat();
-        let block = prf(&master, "key expansion", &seed, 40);
-        Keys12 {
-            client: (block[..16].to_vec(), block[32..36].to_vec()),
-            server: (block[16..32].to_vec(), block[36..].to_vec()),
-            master,
-            ticket: None,
-        }
+        Keys12::new(master, flight.hello.random, flight.client_random)
+    }
+
+    /// Reads the server's flight of a session with this `master` secret, whose ticket `hello` has offered.
+    #[track_caller]
+    pub fn resumed12(&mut self, hello: &ClientHello, master: &[u8]) -> Keys12 {
+        let server = ServerHello::parse(&self.expect_message(message::SERVER_HELLO));
+        let mut keys = Keys12::new(master.to_vec(), server.random, hello.random);
+        keys.ticket = self.server_finished12(&keys);
+        keys
+    }
+
+    /// Ends the handshake of a resumed session.
+    pub fn finish_resumed12(&mut self, keys: &Keys12) {
+        self.change_cipher_spec12(keys);
+        let finished = self.finished12(keys, "client finished");
+        self.send_message(&finished);
     }
 
     /// Sends ChangeCipherSpec and switches to the client's write key.
