@@ -6,6 +6,7 @@ mod key;
 mod staple;
 
 pub(crate) use chain::certificate;
+pub use key::private_key;
 pub use staple::Staple;
 
 use crate::config::source::Written;
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use ttls::config::{CertificateId, CertificateSet, Chain, Credential, Credentials};
 use ttls::handshake::flight_size;
-use ttls_crypto::sign::{Encoding, KeyKind, SigningKey};
+use ttls_crypto::sign::{KeyKind, SigningKey};
 
 /// Longest flight of a handshake, in bytes: it has to fit a record buffer.
 pub const MAX_FLIGHT: usize = 18 << 10;
@@ -73,22 +74,10 @@ impl Store {
     /// # Errors
     /// Files that can not be read or used, keys that do not match: all of them.
     pub fn load(written: &Written, warnings: &mut Vec<String>) -> Result<Self, Error> {
-        Self::load_showing(written, warnings, &mut |_, _| ())
-    }
-
-    /// [`Store::load`], which shows `see` the encoding of each certificate's key, as it was read and checked, in their order.
-    ///
-    /// # Errors
-    /// As [`Store::load`].
-    pub fn load_showing(
-        written: &Written,
-        warnings: &mut Vec<String>,
-        see: &mut dyn FnMut(Encoding, &[u8]),
-    ) -> Result<Self, Error> {
         let mut store = Self::default();
         let certificates = written.config.certificate.iter();
         let errors: Vec<_> =
-            certificates.filter_map(|c| store.add_files(written, c, warnings, see).err()).collect();
+            certificates.filter_map(|c| store.add_files(written, c, warnings).err()).collect();
         if !errors.is_empty() {
             return Err(Error::several(errors));
         }
@@ -107,7 +96,6 @@ impl Store {
         written: &Written,
         spanned: &Spanned<schema::Certificate>,
         warnings: &mut Vec<String>,
-        see: &mut dyn FnMut(Encoding, &[u8]),
     ) -> Result<(), Error> {
         let certificate = spanned.get_ref();
         let chain_path = written.path(&certificate.chain);
@@ -118,17 +106,16 @@ impl Store {
         let mut doubts = Vec::new();
         let chain = Presented::read(&blocks, key_path == chain_path, &mut doubts)
             .map_err(|e| written.error(&certificate.chain, format!("{at}{e}")))?;
-        let own;
-        let key_blocks = if key_path == chain_path {
-            &blocks
-        } else {
-            own = files::read_pem(written, key_at, &key_path)?;
-            &own
+        let key = {
+            let own;
+            let blocks = if key_path == chain_path {
+                &blocks
+            } else {
+                own = files::read_pem(written, key_at, &key_path)?;
+                &own
+            };
+            key::read(blocks).map_err(|e| written.error(key_at, format!("{}{e}", key_path.display())))?
         };
-        let (encoding, der) = key::private_key(key_blocks)
-            .map_err(|e| written.error(key_at, format!("{}{e}", key_path.display())))?;
-        let key = SigningKey::from_der(encoding, der)
-            .map_err(|e| written.error(key_at, format!("{}: {e}", key_path.display())))?;
         files::warn_of_readers(&key_path, "the private key", warnings);
         chain.must_belong_to(&key).map_err(|what| {
             written.error(
@@ -139,7 +126,6 @@ impl Store {
                 ),
             )
         })?;
-        see(encoding, der);
         chain.doubts(Time::now(), &mut doubts);
         let ocsp = match &certificate.ocsp {
             None => None,
@@ -197,7 +183,8 @@ impl Store {
                 None => *place = Some(id),
                 Some(first) if first == id => {}
                 Some(first) => {
-                    let file = self.entries[usize::from(first.0)].file.display();
+                    let file = self.entries.get(usize::from(first.0)).map(|entry| entry.file.display());
+                    let file = file.map_or_else(String::new, |file| file.to_string());
                     doubts.push(format!(
                         "clients that ask for {name} get the certificate in {file}, which comes first: give each its own `names`"
                     ));
@@ -212,9 +199,9 @@ impl Store {
     /// Without an explicit default: the first certificate, and the first of the other kind that shares a name with it.
     fn choose_default(&mut self, written: &Written) {
         let explicit = written.config.certificate.iter().any(|c| c.get_ref().default);
-        if explicit || self.entries.is_empty() {
+        let Some(kind) = self.entries.first().map(|entry| entry.key.kind()).filter(|_| !explicit) else {
             return;
-        }
+        };
         let first = CertificateId(0);
         let with_first = |set: &&CertificateSet| set.ecdsa == Some(first) || set.rsa == Some(first);
         let shared = self.names.values().filter(with_first);
@@ -222,7 +209,7 @@ impl Store {
             (set.ecdsa.is_none() || set.rsa.is_none(), set.ecdsa.map(|id| id.0), set.rsa.map(|id| id.0))
         });
         self.default = both.copied().unwrap_or_default();
-        *place(&mut self.default, self.entries[0].key.kind()) = Some(first);
+        *place(&mut self.default, kind) = Some(first);
     }
 
     /// Leaves out the responses with which a flight would not fit: without them it may.

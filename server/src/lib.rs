@@ -3,6 +3,18 @@
 //!
 //! [`cli`] reads the command line, [`config`] the file, [`settings`] makes both ready, [`serve`] serves.
 #![forbid(unsafe_code)]
+// Nothing that a stranger sends may end the process.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable
+    )
+)]
 #![deny(clippy::print_stdout, clippy::print_stderr)] // see `output`
 
 pub mod certificates;

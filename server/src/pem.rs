@@ -80,27 +80,32 @@ pub fn is_der(content: &[u8]) -> bool {
     }
 }
 
+/// What comes at `at` and after it.
+fn from(text: &[u8], at: usize) -> &[u8] {
+    text.get(at..).unwrap_or_default()
+}
+
 /// The block whose BEGIN is at `begin`, and where it ends.
 fn block(text: &[u8], begin: usize) -> Result<(Block, usize), Error> {
     let line = line_of(text, begin);
     let bad = |at: usize, what: &str| Error::new(line_of(text, at), what);
     let label_at = begin + BEGIN.len();
-    let rest_of_line = text[label_at..].split(|&b| b == b'\n').next().unwrap_or_default();
+    let rest_of_line = from(text, label_at).split(|&b| b == b'\n').next().unwrap_or_default();
     let label_len = find(rest_of_line, DASHES, 0)
         .ok_or_else(|| bad(begin, "the line with BEGIN does not end in `-----`"))?;
-    let label = String::from_utf8_lossy(&rest_of_line[..label_len]).into_owned();
+    let label = String::from_utf8_lossy(rest_of_line.get(..label_len).unwrap_or_default()).into_owned();
     let body_at = label_at + label_len + DASHES.len();
     let body_end = find(text, DASHES, body_at).unwrap_or(text.len());
-    if !text[body_end..].starts_with(END) {
+    if !from(text, body_end).starts_with(END) {
         return Err(bad(begin, &format!("the block of `{label}` that begins here has no END")));
     }
     let mut expected = END.to_vec();
     expected.extend(label.as_bytes());
     expected.extend(DASHES);
-    if !text[body_end..].starts_with(&expected) {
+    if !from(text, body_end).starts_with(&expected) {
         return Err(bad(body_end, &format!("END does not name `{label}`, as the BEGIN of line {line} does")));
     }
-    let body = &text[body_at..body_end];
+    let body = text.get(body_at..body_end).unwrap_or_default();
     // RFC 1421 §4.6: the headers of a key that is encrypted.
     if contains(body, b"ENCRYPTED") {
         return Err(bad(begin, ENCRYPTED));
@@ -118,7 +123,7 @@ pub const ENCRYPTED: &str = "the private key is encrypted: decrypt it with `open
 /// Nothing between blocks may look like the border of one.
 fn outside(text: &[u8], range: std::ops::Range<usize>) -> Result<(), Error> {
     let mut at = range.start;
-    for line in text[range].split_inclusive(|&b| b == b'\n') {
+    for line in text.get(range).unwrap_or_default().split_inclusive(|&b| b == b'\n') {
         // Word processors make other dashes of them: U+2010 to U+2015 are e2 80 90 to 95 in UTF-8.
         let dashes = contains(line, b"--") || line.windows(3).any(|w| matches!(w, [0xe2, 0x80, 0x90..=0x95]));
         if dashes && names_a_border(line) {

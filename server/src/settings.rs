@@ -270,7 +270,7 @@ fn listen(written: &Written, fixed: &Fixed, wrong: &mut Wrong) -> Vec<SocketAddr
     let config = &written.config;
     let mut listen: Vec<_> = config.listen.iter().map(|address| address.get_ref().0).collect();
     for (i, address) in config.listen.iter().enumerate() {
-        if listen[..i].contains(&address.get_ref().0) {
+        if listen.iter().take(i).any(|earlier| *earlier == address.get_ref().0) {
             wrong.0.push(written.error(address, format!("{} is listed twice", address.get_ref().0)));
         }
     }

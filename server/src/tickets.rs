@@ -2,12 +2,11 @@
 //! Ticket keys: secrets are read, keys derived, and the secrets wiped. Workers share the keys, which move on with time
 //! in one place, so that no worker's sleep and no long connection keeps what has run out.
 
-use std::fs::File;
-use std::io::Read;
+use crate::files;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 use ttls::ticket::TicketKeys;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// Fewest bytes of a secret.
 const SHORTEST: usize = 32;
@@ -50,28 +49,15 @@ impl Source {
 
 /// Reads a secret, into memory that is wiped.
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    // One byte more, to see that it is too long. Nothing is moved: what grows leaves copies behind.
-    let mut secret = Zeroizing::new(vec![0; LONGEST + 1]);
-    let mut length = 0;
-    let failed = |error| format!("{}: can not be read: {error}", path.display());
-    let mut file = File::open(path).map_err(failed)?;
-    while let Some(room) = secret.get_mut(length..).filter(|room| !room.is_empty()) {
-        match file.read(room) {
-            Ok(0) => break,
-            Ok(count) => length += count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(failed(error)),
-        }
-    }
+    // One byte more, to see that it is too long.
+    let secret = files::contents(path, LONGEST + 1)
+        .map_err(|error| format!("{}: can not be read: {error}", path.display()))?;
+    let length = secret.len();
     if !(SHORTEST..=LONGEST).contains(&length) {
         let bound = if length < SHORTEST { "at least 32 are needed" } else { "at most 65536 are read" };
         let path = path.display();
         return Err(format!("{path}: has {length} bytes, {bound}: make it with `head -c 64 /dev/urandom`"));
     }
-    if let Some(rest) = secret.get_mut(length..) {
-        rest.zeroize();
-    }
-    secret.truncate(length);
     Ok(secret)
 }
 

@@ -30,7 +30,7 @@ pub fn name_text(name: &[u8]) -> String {
         Err(_) => return "a name that does not parse".into(),
     };
     match text.char_indices().nth(MAX_TEXT) {
-        Some((at, _)) => format!("{}…", &text[..at]),
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
         None => text,
     }
 }

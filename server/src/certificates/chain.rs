@@ -13,9 +13,11 @@ use x509_cert::der::Decode;
 /// `ttls check` warns of certificates that end within so many days.
 const EXPIRY_WARNING_DAYS: i64 = 14;
 
-/// The certificates of one file, leaf first.
+/// The certificates of one file, each with its line.
 pub(super) struct Presented<'a> {
-    certificates: Vec<(Certificate<'a>, usize)>,
+    leaf: (Certificate<'a>, usize),
+    /// The leaf's issuer, and so on.
+    issuers: Vec<(Certificate<'a>, usize)>,
 }
 
 /// A certificate in a PEM block, or `None` if it is something else. OpenSSL writes what it trusts a certificate for behind it
@@ -67,32 +69,40 @@ impl<'a> Presented<'a> {
                 }
             }
         }
-        if certificates.is_empty() {
+        let mut certificates = certificates.into_iter();
+        let Some(leaf) = certificates.next() else {
             let keys = blocks.iter().any(|block| block.label.ends_with("PRIVATE KEY"));
             let but = if keys { ", but a private key: are `chain` and `key` swapped?" } else { "" };
             return Err(pem::Error::new(0, format!("has no certificate in PEM{but}")));
-        }
-        Ok(Self { certificates })
+        };
+        Ok(Self { leaf, issuers: certificates.collect() })
     }
 
     /// The server's own certificate.
-    pub(super) fn leaf(&self) -> &Certificate<'a> {
-        &self.certificates[0].0
+    pub(super) const fn leaf(&self) -> &Certificate<'a> {
+        &self.leaf.0
+    }
+
+    /// All of them, leaf first.
+    fn all(&self) -> impl Iterator<Item = &(Certificate<'a>, usize)> {
+        std::iter::once(&self.leaf).chain(&self.issuers)
     }
 
     /// In DER, leaf first.
     pub(super) fn certificates(&self) -> Vec<&'a [u8]> {
-        self.certificates.iter().map(|(certificate, _)| certificate.der).collect()
+        self.all().map(|(certificate, _)| certificate.der).collect()
     }
 
     /// The key has to be that of the first certificate. The error goes on from "… the certificate in FILE".
     pub(super) fn must_belong_to(&self, key: &SigningKey) -> Result<(), String> {
         let of_key = |certificate: &Certificate<'_>| key.matches_public_key(certificate.public_key);
-        match self.certificates.iter().position(|(certificate, _)| of_key(certificate)) {
-            Some(0) => Ok(()),
-            Some(at) => Err(format!(
-                ":{}, but to the one in line {}: the server's own certificate has to come first, then its issuer, and so on",
-                self.certificates[0].1, self.certificates[at].1
+        if of_key(self.leaf()) {
+            return Ok(());
+        }
+        match self.issuers.iter().find(|(certificate, _)| of_key(certificate)) {
+            Some((_, line)) => Err(format!(
+                ":{}, but to the one in line {line}: the server's own certificate has to come first, then its issuer, and so on",
+                self.leaf.1
             )),
             None => Err(String::new()),
         }
@@ -124,7 +134,7 @@ impl<'a> Presented<'a> {
 
     /// What works but may not be meant, at `now`.
     pub(super) fn doubts(&self, now: Time, doubts: &mut Vec<String>) {
-        for (place, (certificate, line)) in self.certificates.iter().enumerate() {
+        for (place, (certificate, line)) in self.all().enumerate() {
             let whose = if place == 0 { "the certificate" } else { "the issuer's certificate" };
             let mut doubt = |what: String| doubts.push(format!(":{line}: {whose} {what}"));
             match (certificate.not_before, certificate.not_after) {
@@ -139,7 +149,7 @@ impl<'a> Presented<'a> {
             if let Err(e) = x509_cert::Certificate::from_der(certificate.der) {
                 doubt(format!("is served as it is, but some clients may refuse it: {e}"));
             }
-            if let Some((next, line)) = self.certificates.get(place + 1)
+            if let Some((next, line)) = self.issuers.get(place)
                 && next.subject != certificate.issuer
             {
                 doubts.push(format!(

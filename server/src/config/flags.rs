@@ -111,12 +111,11 @@ impl Flag {
 
 /// A TOML basic string.
 fn quote(text: &str) -> String {
-    use std::fmt::Write;
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => write!(quoted, "\\u{:04X}", u32::from(c)).expect("writing to a String"),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
             c => quoted.push(c),
         }
     }

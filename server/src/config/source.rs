@@ -77,13 +77,9 @@ impl Source {
         let mut written =
             Written { config: Config::default(), file: self.file.clone(), text, flags: self.flags.clone() };
         // Each flag is parsed behind as many blanks as there are bytes before it, so that spans tell where it was written.
-        let flags: Vec<String> = (0..written.flags.len())
-            .map(|i| {
-                let mut padded = " ".repeat(written.flag_start(i));
-                padded.push_str(&written.flags[i].toml);
-                padded
-            })
-            .collect();
+        let padded =
+            |(i, flag): (usize, &Flag)| format!("{}{}", " ".repeat(written.flag_start(i)), flag.toml);
+        let flags: Vec<String> = written.flags.iter().enumerate().map(padded).collect();
         let at = |e: toml::de::Error| written.at(&e.span().unwrap_or(0..0), e.message());
         let mut root = DeTable::parse(&written.text).map_err(at)?;
         for (flag, text) in written.flags.iter().zip(&flags) {
@@ -167,21 +163,19 @@ fn merge<'t>(table: &mut DeTable<'t>, flag: DeTable<'t>, key: &str) {
 impl Written {
     /// Offset at which flag `index` counts as written.
     fn flag_start(&self, index: usize) -> usize {
-        self.text.len() + self.flags[..index].iter().map(|flag| flag.toml.len() + 1).sum::<usize>() + 1
+        self.text.len() + self.flags.iter().take(index).map(|flag| flag.toml.len() + 1).sum::<usize>() + 1
     }
 
     /// An error about what is written at `span`.
     pub fn at(&self, span: &Range<usize>, message: &str) -> Error {
-        let flag = (0..self.flags.len()).rev().find(|&i| self.flag_start(i) <= span.start);
+        let mut flags = self.flags.iter().enumerate().rev();
+        let flag = flags.find(|&(i, _)| self.flag_start(i) <= span.start);
         let message = explained(message.trim_end()).replace('\n', "; ");
         Error(match (flag, &self.file) {
-            (Some(i), _) => format!("{}: {message}", self.flags[i].written),
+            (Some((_, flag)), _) => format!("{}: {message}", flag.written),
             (None, Some(file)) => {
-                let line = self.text.as_bytes()[..span.start.min(self.text.len())]
-                    .iter()
-                    .filter(|&&byte| byte == b'\n')
-                    .count()
-                    + 1;
+                let before = self.text.bytes().take(span.start);
+                let line = before.filter(|&byte| byte == b'\n').count() + 1;
                 format!("{}:{line}: {message}", file.display())
             }
             (None, None) => format!("command line: {message}"),
@@ -203,7 +197,7 @@ impl Written {
 
     /// Where a key's value is written.
     fn span_of(&self, key: &str) -> Option<Range<usize>> {
-        if let Some(i) = (0..self.flags.len()).rev().find(|&i| self.flags[i].key == key) {
+        if let Some(i) = self.flags.iter().rposition(|flag| flag.key == key) {
             let start = self.flag_start(i);
             return Some(start..start);
         }
