@@ -4,21 +4,23 @@
 use std::fmt;
 use ttls::wire::{ClientHello, U16List};
 
-/// Longest name that is kept, in bytes (RFC 1035 §2.3.4).
-const NAME: usize = 255;
-/// Code points of a kind that are kept; browsers offer fewer.
-const CODES: usize = 20;
+/// Bytes of a name that are kept.
+const NAME: usize = 96;
+/// Code points that are kept; browsers offer fewer.
+const VERSIONS: usize = 4;
+const SUITES: usize = 16;
+const GROUPS: usize = 8;
 /// Bytes of protocol names that are kept, with their lengths.
-const PROTOCOLS: usize = 40;
+const PROTOCOLS: usize = 24;
 
-/// A ClientHello, as far as it is told. Of fixed size: it is kept of every handshake.
+/// A ClientHello, as far as it is told. Of fixed size, and small: every handshake has one.
 #[derive(Debug, Default)]
 pub struct Offer {
     seen: bool,
     name: Bytes<NAME>,
-    versions: Codes,
-    suites: Codes,
-    groups: Codes,
+    versions: Codes<VERSIONS>,
+    suites: Codes<SUITES>,
+    groups: Codes<GROUPS>,
     protocols: Bytes<PROTOCOLS>,
 }
 
@@ -33,18 +35,17 @@ impl Offer {
         self.seen = true;
         self.name.set(hello.server_name.unwrap_or_default());
         match &hello.versions {
-            Some(versions) => self.versions.set(versions),
-            None => self.versions.set_one(hello.legacy_version),
+            Some(versions) => self.versions.set(versions.iter()),
+            None => self.versions.set([hello.legacy_version].into_iter()),
         }
-        self.suites.set(&hello.suites);
-        self.groups.set_some(hello.groups.as_ref());
+        self.suites.set(hello.suites.iter());
+        self.groups.set(hello.groups.into_iter().flat_map(U16List::iter));
         self.protocols.set(hello.alpn.clone().map(|names| names.rest()).unwrap_or_default());
     }
 
     /// The name that the client asked for, if it did.
     pub fn server_name(&self) -> Option<impl fmt::Display + '_> {
-        let name = self.name.get();
-        (self.seen && !name.is_empty()).then(|| name.escape_ascii())
+        (self.seen && self.name.len > 0).then_some(&self.name)
     }
 
     /// What it offered; `None` if no ClientHello has come.
@@ -63,12 +64,8 @@ impl fmt::Display for Offer {
                 code => write!(f, " {code:04x}")?,
             }
         }
-        self.versions.end(f)?;
-        for (name, codes) in [("suites", &self.suites), ("groups", &self.groups)] {
-            write!(f, ", {name}")?;
-            codes.get().try_for_each(|code| write!(f, " {code:04x}"))?;
-            codes.end(f)?;
-        }
+        f.write_str(if self.versions.cut { " …" } else { "" })?;
+        write!(f, ", suites{}, groups{}", self.suites, self.groups)?;
         let mut rest = self.protocols.get();
         if !rest.is_empty() {
             f.write_str(", alpn")?;
@@ -87,73 +84,92 @@ impl fmt::Display for Offer {
 #[derive(Debug)]
 struct Bytes<const N: usize> {
     bytes: [u8; N],
-    len: usize,
+    len: u8,
+    /// There were more.
+    cut: bool,
 }
 
 impl<const N: usize> Default for Bytes<N> {
     fn default() -> Self {
-        Self { bytes: [0; N], len: 0 }
+        Self { bytes: [0; N], len: 0, cut: false }
     }
 }
 
 impl<const N: usize> Bytes<N> {
     fn set(&mut self, bytes: &[u8]) {
-        self.len = bytes.len().min(N);
+        self.len = u8::try_from(bytes.len().min(N)).unwrap_or(0);
+        self.cut = bytes.len() > N;
         self.bytes.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
     }
 
     fn get(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 }
 
-/// Code points without GREASE (RFC 8701), which says nothing of the client.
-#[derive(Debug, Default)]
-struct Codes {
-    codes: [u16; CODES],
-    len: usize,
+impl<const N: usize> fmt::Display for Bytes<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.get().escape_ascii(), if self.cut { "…" } else { "" })
+    }
+}
+
+/// Up to `N` code points, without GREASE (RFC 8701), which says nothing of the client.
+#[derive(Debug)]
+struct Codes<const N: usize> {
+    codes: [u16; N],
+    len: u8,
     /// There were more.
     cut: bool,
 }
 
-impl Codes {
-    fn set(&mut self, list: &U16List<'_>) {
+impl<const N: usize> Default for Codes<N> {
+    fn default() -> Self {
+        Self { codes: [0; N], len: 0, cut: false }
+    }
+}
+
+impl<const N: usize> Codes<N> {
+    fn set(&mut self, codes: impl Iterator<Item = u16>) {
         (self.len, self.cut) = (0, false);
-        for code in list.iter().filter(|code| code & 0x0f0f != 0x0a0a) {
-            self.push(code);
-            if self.cut {
+        for code in codes.filter(|code| code & 0x0f0f != 0x0a0a) {
+            let Some(place) = self.codes.get_mut(usize::from(self.len)) else {
+                self.cut = true;
                 return;
-            }
-        }
-    }
-
-    fn set_some(&mut self, list: Option<&U16List<'_>>) {
-        match list {
-            Some(list) => self.set(list),
-            None => (self.len, self.cut) = (0, false),
-        }
-    }
-
-    fn set_one(&mut self, code: u16) {
-        (self.len, self.cut) = (0, false);
-        self.push(code);
-    }
-
-    fn push(&mut self, code: u16) {
-        match self.codes.get_mut(self.len) {
-            Some(place) => {
-                *place = code;
-                self.len += 1;
-            }
-            None => self.cut = true,
+            };
+            *place = code;
+            self.len += 1;
         }
     }
 
     fn get(&self) -> impl Iterator<Item = u16> + '_ {
-        self.codes.iter().take(self.len).copied()
+        self.codes.iter().take(usize::from(self.len)).copied()
     }
+}
 
-    fn end(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.cut { f.write_str(" …") } else { Ok(()) }
+impl<const N: usize> fmt::Display for Codes<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().try_for_each(|code| write!(f, " {code:04x}"))?;
+        f.write_str(if self.cut { " …" } else { "" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_cut_and_grease_left_out() {
+        let mut codes = Codes::<2>::default();
+        codes.set([0x1a1a, 1, 0x2a2a, 0x1302].into_iter());
+        assert_eq!(codes.to_string(), " 0001 1302");
+        codes.set([1, 2, 3].into_iter());
+        assert_eq!(codes.to_string(), " 0001 0002 …");
+        codes.set([].into_iter());
+        assert_eq!(codes.to_string(), "");
+        let mut bytes = Bytes::<3>::default();
+        for (set, shown) in [(&b"a\n"[..], "a\\n"), (b"abcd", "abc…"), (b"", "")] {
+            bytes.set(set);
+            assert_eq!(bytes.to_string(), shown);
+        }
     }
 }
