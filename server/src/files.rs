@@ -5,7 +5,7 @@ use crate::config::Error;
 use crate::config::source::Written;
 use crate::pem::{self, Block};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -31,7 +31,7 @@ pub fn contents(path: &Path, most: usize) -> io::Result<Zeroizing<Vec<u8>>> {
         match file.read(content.get_mut(len..).unwrap_or_default()) {
             Ok(0) => break,
             Ok(count) => len += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
@@ -45,8 +45,33 @@ pub fn contents(path: &Path, most: usize) -> io::Result<Zeroizing<Vec<u8>>> {
 /// # Errors
 /// It can not be read.
 pub fn read(written: &Written, at: &Spanned<PathBuf>, path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
-    contents(path, usize::MAX)
-        .map_err(|e| written.error(at, format!("{}: can not be read: {e}", path.display())))
+    contents(path, usize::MAX).map_err(|e| {
+        let hint = under_systemd().then(|| sandbox_hint(path, e.kind())).flatten().unwrap_or_default();
+        written.error(at, format!("{}: can not be read: {e}{hint}", path.display()))
+    })
+}
+
+/// Whether systemd has started this process, or `ttls check` at a reload (systemd.exec(5), `$INVOCATION_ID`).
+pub fn under_systemd() -> bool {
+    std::env::var_os("INVOCATION_ID").is_some()
+}
+
+/// What the unit's sandbox may have to do with a file that can not be opened: packaging/ttls.service.
+pub fn sandbox_hint(path: &Path, error: ErrorKind) -> Option<&'static str> {
+    let below = |folders: &[&str]| folders.iter().any(|folder| path.starts_with(folder));
+    match error {
+        _ if below(&["/home", "/root", "/run/user"]) => Some(
+            " (the unit hides /home, /root and /run/user: put the file elsewhere, or say ProtectHome=read-only in `systemctl edit ttls`)",
+        ),
+        ErrorKind::NotFound if below(&["/tmp", "/var/tmp"]) => Some(
+            " (the unit has a /tmp and a /var/tmp of its own: put the file elsewhere, or say PrivateTmp=no in `systemctl edit ttls`)",
+        ),
+        ErrorKind::PermissionDenied => Some(
+            " (the unit's user is none that owns files: it is in the group ssl-cert; `chgrp ssl-cert` and `chmod g+r` the file, and `chmod g+x` the \
+             folders on the way to it, as /etc/letsencrypt/live and archive)",
+        ),
+        _ => None,
+    }
 }
 
 /// Reads the PEM blocks of a file.

@@ -343,6 +343,33 @@ fn what_will_be_served_is_printed() {
     assert_eq!(lines.next(), None, "{said}");
 }
 
+/// What the unit's sandbox hides is told with what to do about it, where systemd runs the program.
+#[test]
+fn the_sandbox_of_the_unit_is_named() {
+    let folder = Folder::new("sandbox");
+    let run = |config: &str, under_systemd: bool| {
+        fs::write(folder.0.join("t.toml"), config).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ttls"));
+        command.args(["check", "--config", "t.toml"]).current_dir(&folder.0).env_remove("INVOCATION_ID");
+        if under_systemd {
+            command.env("INVOCATION_ID", "0");
+        }
+        stderr(&command.output().unwrap())
+    };
+    let chain = |path: &str| format!("{GOOD}[[certificate]]\nchain = '{path}'\n");
+    let socket = format!("listen = ['127.0.0.1:0']\nbackend = 'unix:/tmp/none.sock'\n{A}");
+    for (config, hint) in [
+        (chain("/home/no-such-user/x.pem"), "t.toml:4: /home/no-such-user/x.pem: can not be read: "),
+        (chain("/home/no-such-user/x.pem"), "ProtectHome=read-only in `systemctl edit ttls`"),
+        (chain("/tmp/no-such-folder/x.pem"), "PrivateTmp=no in `systemctl edit ttls`"),
+        (socket, "warning: backend unix:/tmp/none.sock (the unit has a /tmp"),
+    ] {
+        let said = run(&config, true);
+        assert!(said.contains(hint), "{said}");
+        assert!(!run(&config, false).contains("systemctl"), "{config}");
+    }
+}
+
 #[test]
 fn paths_count_from_the_configuration() {
     let folder = Folder::new("paths");

@@ -5,7 +5,7 @@ use std::fmt;
 use ttls::wire::{ClientHello, U16List};
 
 /// Bytes of a name that are kept.
-const NAME: usize = 96;
+const NAME: usize = 64;
 /// Code points that are kept; browsers offer fewer.
 const VERSIONS: usize = 4;
 const SUITES: usize = 16;

@@ -5,6 +5,11 @@ use super::routes::{Routes, Target};
 use crate::certificates::Store;
 use crate::config::Error;
 use crate::config::source::Written;
+use crate::files;
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use ttls::Policy;
 use ttls::config::{Credentials, UnknownName};
 use ttls::suite::{KeyKind, Suite, Version};
@@ -60,6 +65,15 @@ pub(super) fn routes(
             let message = format!("no certificate is for `{text}`: clients that ask for it {what_happens}");
             warnings.push(written.error(name, message).to_string());
         }
+    }
+    if files::under_systemd() {
+        let sockets = routes.iter().filter_map(|route| match &route.target {
+            Target::Unix(address, name) => Some((Path::new(OsStr::from_bytes(address.path_bytes()?)), name)),
+            _ => None,
+        });
+        warnings.extend(sockets.filter_map(|(path, name)| {
+            Some(format!("backend {name}{}", files::sandbox_hint(path, ErrorKind::NotFound)?))
+        }));
     }
     let builtin = routes.iter().find(|route| matches!(route.target, Target::Demo | Target::Static(_)));
     if let Some(route) = builtin.filter(|_| policy.alpn.iter().any(|protocol| protocol.as_bytes() == b"h2")) {
