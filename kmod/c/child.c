@@ -49,15 +49,16 @@ struct ttls_child *ttls_child_of(const struct sock *sk)
 }
 
 /* Gives the child's place back to its listener, whose lock is held. */
-static void vacate(struct ttls_child *child)
+static void child_vacate(struct ttls_child *child)
 {
+	lockdep_assert_held(&child->listener->lock);
 	child->has_place = false;
 	child->listener->pending_count--;
 	ttls_count(child->space, TTLS_N_PENDING, -1);
 }
 
 /* Takes the child off its listener's lists. Who gets true owns what the list owned. */
-static bool unlist(struct ttls_child *child)
+static bool child_unlist(struct ttls_child *child)
 {
 	struct ttls_listener *listener = child->listener;
 	bool was = false;
@@ -66,7 +67,7 @@ static bool unlist(struct ttls_child *child)
 	if (!list_empty(&child->node)) {
 		list_del_init(&child->node);
 		if (child->has_place)
-			vacate(child);
+			child_vacate(child);
 		else
 			ttls_count(child->space, TTLS_N_ENDING, -1);
 		was = true;
@@ -103,7 +104,7 @@ static void return_memory(struct ttls_child *child)
 #endif
 }
 
-static void unhook(struct ttls_child *child)
+static void child_unhook(struct ttls_child *child)
 {
 	struct sock *sk = child->sk, *lsk = child->listener->sk;
 
@@ -116,12 +117,12 @@ static void unhook(struct ttls_child *child)
 }
 
 /* Unread bytes would make the close a reset, and the peer would lose the alert that explains it. */
-static int discard(read_descriptor_t *desc, struct sk_buff *skb, unsigned int offset, size_t len)
+static int child_discard(read_descriptor_t *desc, struct sk_buff *skb, unsigned int offset, size_t len)
 {
 	return len;
 }
 
-static void end_work(struct work_struct *work)
+static void child_end_work(struct work_struct *work)
 {
 	struct ttls_child *child = container_of(work, struct ttls_child, end);
 	struct sock *sk = child->sk;
@@ -131,13 +132,13 @@ static void end_work(struct work_struct *work)
 	lock_sock(sk);
 	if (child->state < TTLS_DONE) {
 		child->state = TTLS_DEAD;
-		unhook(child);
+		child_unhook(child);
 		if (sk->sk_state == TCP_ESTABLISHED || sk->sk_state == TCP_CLOSE_WAIT)
-			tcp_read_sock(sk, &desc, discard);
+			tcp_read_sock(sk, &desc, child_discard);
 		dies = true;
 	}
 	release_sock(sk);
-	if (dies && unlist(child)) {
+	if (dies && child_unlist(child)) {
 		if (timer_delete(&child->timer))
 			ttls_child_put(child);
 		sk->sk_prot->close(sk, 0);
@@ -154,10 +155,11 @@ static void end_work(struct work_struct *work)
  */
 void ttls_child_end_locked(struct ttls_child *child)
 {
+	lockdep_assert_held(&child->listener->lock);
 	if (list_empty(&child->node))
 		return;
 	if (child->has_place) {
-		vacate(child);
+		child_vacate(child);
 		list_move_tail(&child->node, &child->listener->ending);
 		ttls_count(child->space, TTLS_N_ENDING, 1);
 	}
@@ -178,14 +180,15 @@ static void child_end(struct ttls_child *child)
 }
 
 /* Ends a child that reads nothing more. The socket's lock is held. */
-static void give_up(struct ttls_child *child, enum ttls_counter reason)
+static void child_give_up(struct ttls_child *child, enum ttls_counter reason)
 {
+	sock_owned_by_me(child->sk);
 	child->state = TTLS_ENDING;
 	ttls_count(child->space, reason, 1);
 	child_end(child);
 }
 
-static void timed_out(struct timer_list *timer)
+static void child_timed_out(struct timer_list *timer)
 {
 	struct ttls_child *child = container_of(timer, struct ttls_child, timer);
 
@@ -197,7 +200,7 @@ static void timed_out(struct timer_list *timer)
 }
 
 /* Puts the child where accept() finds it. False if its listener listens no more. */
-static bool enqueue(struct ttls_child *child)
+static bool child_enqueue(struct ttls_child *child)
 {
 	struct sock *lsk = child->listener->sk, *sk = child->sk;
 	struct request_sock_queue *queue = &inet_csk(lsk)->icsk_accept_queue;
@@ -222,23 +225,23 @@ static bool enqueue(struct ttls_child *child)
 	return listens;
 }
 
-static void finish(struct ttls_child *child)
+static void child_finish(struct ttls_child *child)
 {
 	struct sock *sk = child->sk;
 	bool resumed = child->established.info.resumed;
 
 	/* From here the list's references are ours, unless the end was quicker. */
-	if (!unlist(child))
+	if (!child_unlist(child))
 		return;
 	child->state = TTLS_DONE;
-	unhook(child);
+	child_unhook(child);
 	ttls_guard(sk);
 	/* What is left is not needed: the keys are in child->established. */
 	memzero_explicit(child->core, ttls_connection_size);
 	if (timer_delete(&child->timer))
 		ttls_child_put(child);
 	sock_hold(sk);
-	if (enqueue(child)) {
+	if (child_enqueue(child)) {
 		ttls_count(child->space, resumed ? TTLS_N_RESUMED : TTLS_N_FULL, 1);
 		ttls_data_ready(child->listener->sk);
 		ttls_child_put(child);
@@ -261,7 +264,7 @@ static void finish(struct ttls_child *child)
  */
 static struct socket_alloc nowhere;
 
-static bool send_flight(struct sock *sk, u8 *data, u32 len)
+static bool child_send_flight(struct sock *sk, u8 *data, u32 len)
 {
 	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
 	struct kvec vec = { data, len };
@@ -279,16 +282,30 @@ static bool send_flight(struct sock *sk, u8 *data, u32 len)
 	return sent == (int)len;
 }
 
+/* What a failed handshake counts as. */
+static enum ttls_counter child_failure(const struct ttls_turn *turn)
+{
+	switch (turn->culprit) {
+	case TTLS_CULPRIT_PEER:
+		return TTLS_N_FAILED_PEER;
+	case TTLS_CULPRIT_MISMATCH:
+		return TTLS_N_FAILED_MISMATCH;
+	default:
+		return TTLS_N_FAILED_LOCAL;
+	}
+}
+
 /* Does what a turn asks for. The socket's lock is held, softirqs are off. */
 void ttls_child_apply(struct ttls_child *child, struct ttls_turn *turn, int result)
 {
+	sock_owned_by_me(child->sk);
 	if (result) {
-		give_up(child, TTLS_N_CONTAINED);
+		child_give_up(child, TTLS_N_CONTAINED_PANICS);
 		return;
 	}
 	if (turn->output_len && turn->step != TTLS_STEP_WORK &&
-	    !send_flight(child->sk, turn->output, turn->output_len)) {
-		give_up(child, TTLS_N_CLOSED);
+	    !child_send_flight(child->sk, turn->output, turn->output_len)) {
+		child_give_up(child, TTLS_N_CLOSED);
 		return;
 	}
 	switch (turn->step) {
@@ -299,14 +316,14 @@ void ttls_child_apply(struct ttls_child *child, struct ttls_turn *turn, int resu
 		ttls_worker_queue(child);
 		break;
 	case TTLS_STEP_ESTABLISHED:
-		finish(child);
+		child_finish(child);
 		break;
 	default:
-		give_up(child, TTLS_N_FAILED_PEER + min(turn->culprit, 2u));
+		child_give_up(child, child_failure(turn));
 	}
 }
 
-static int copy_record(read_descriptor_t *desc, struct sk_buff *skb, unsigned int offset, size_t len)
+static int child_copy_record(read_descriptor_t *desc, struct sk_buff *skb, unsigned int offset, size_t len)
 {
 	size_t n = min_t(size_t, len, desc->count);
 
@@ -318,7 +335,7 @@ static int copy_record(read_descriptor_t *desc, struct sk_buff *skb, unsigned in
 }
 
 /* Looks at the first bytes of the receive queue without taking them. */
-static bool peek(struct sock *sk, u8 *out, u32 len)
+static bool child_peek(struct sock *sk, u8 *out, u32 len)
 {
 	struct sk_buff *skb;
 	u32 done = 0;
@@ -341,12 +358,12 @@ static bool peek(struct sock *sk, u8 *out, u32 len)
 }
 
 /* The length of what the core can be given: a whole record, or a header that begins none. 0 if it is not there yet. */
-static u32 record_ready(struct sock *sk)
+static u32 child_record_ready(struct sock *sk)
 {
 	u32 there = tcp_inq(sk), len;
 	u8 header[RECORD_HEADER];
 
-	if (there < RECORD_HEADER || !peek(sk, header, RECORD_HEADER))
+	if (there < RECORD_HEADER || !child_peek(sk, header, RECORD_HEADER))
 		return 0;
 	len = RECORD_HEADER + (header[3] << 8 | header[4]);
 	if (header[0] < 20 || header[0] > 23 || header[1] != 3 || len > MAX_RECORD)
@@ -367,7 +384,7 @@ void ttls_child_progress(struct ttls_child *child)
 			.now = div_u64(ktime_get_real_ns(), NSEC_PER_MSEC),
 			.input = b->input,
 			.input_size = TTLS_INPUT,
-			.input_len = record_ready(sk),
+			.input_len = child_record_ready(sk),
 			.output = b->output,
 			.output_size = TTLS_FLIGHT,
 			.established = &child->established,
@@ -377,15 +394,15 @@ void ttls_child_progress(struct ttls_child *child)
 
 		if (!turn.input_len) {
 			if (sk->sk_shutdown & RCV_SHUTDOWN || sk->sk_state == TCP_CLOSE)
-				give_up(child, TTLS_N_CLOSED);
+				child_give_up(child, TTLS_N_CLOSED);
 			return;
 		}
 		if (!irq_fpu_usable()) {
 			ttls_worker_queue(child);
 			return;
 		}
-		if (tcp_read_sock(sk, &desc, copy_record) != turn.input_len) {
-			give_up(child, TTLS_N_CLOSED);
+		if (tcp_read_sock(sk, &desc, child_copy_record) != turn.input_len) {
+			child_give_up(child, TTLS_N_CLOSED);
 			return;
 		}
 		read_lock(&ttls_ticket_lock);
@@ -419,7 +436,7 @@ static void child_state_change(struct sock *sk)
 	if (!child || child->state >= TTLS_ENDING)
 		return;
 	if (sk->sk_state == TCP_CLOSE)
-		give_up(child, TTLS_N_CLOSED);
+		child_give_up(child, TTLS_N_CLOSED);
 	else
 		/* A FIN may come with the last flight. */
 		child_data_ready(sk);
@@ -446,8 +463,8 @@ struct ttls_child *ttls_child_new(struct ttls_listener *listener, struct ttls_si
 		return NULL;
 	kref_init(&child->ref);
 	INIT_LIST_HEAD(&child->node);
-	INIT_WORK(&child->end, end_work);
-	timer_setup(&child->timer, timed_out, 0);
+	INIT_WORK(&child->end, child_end_work);
+	timer_setup(&child->timer, child_timed_out, 0);
 	kref_get(&listener->ref);
 	child->listener = listener;
 	kref_get(&listener->space->ref);
@@ -473,11 +490,12 @@ void ttls_child_adopt(struct ttls_child *child, struct sock *sk)
  * Ends the listener's oldest handshakes while it has too many: a flood of silent clients keeps nobody out. Two for one
  * that comes, so that a lower bound is reached soon. The listener's lock is held.
  */
-static void make_room(struct ttls_listener *listener, const struct ttls_site *site)
+static void listener_make_room(struct ttls_listener *listener, const struct ttls_site *site)
 {
 	const atomic_long_t *pending = &listener->space->counters[TTLS_N_PENDING];
 	int i;
 
+	lockdep_assert_held(&listener->lock);
 	for (i = 0; i < 2 && listener->pending_count; i++) {
 		if (listener->pending_count <= site->max_pending_listener &&
 		    atomic_long_read(pending) <= site->max_pending)
@@ -504,7 +522,7 @@ void ttls_child_begin(struct ttls_child *child)
 	if (listener->closed)
 		ttls_child_end_locked(child);
 	else
-		make_room(listener, child->site);
+		listener_make_room(listener, child->site);
 	spin_unlock_bh(&listener->lock);
 }
 

@@ -96,7 +96,7 @@ static void site_put_later(struct ttls_site *site)
 	ttls_site_put(site);
 }
 
-static void advance_tickets(struct work_struct *work)
+static void site_advance_tickets(struct work_struct *work)
 {
 	struct ttls_space *space = container_of(to_delayed_work(work), struct ttls_space, tickets);
 	struct ttls_site *site = ttls_site_get(space);
@@ -136,7 +136,7 @@ static const struct nla_policy policy[__TTLS_A_MAX] = {
 	[TTLS_A_MAX_PENDING_LISTENER] = NLA_POLICY_MIN(NLA_U32, 1),
 };
 
-static struct ttls_bytes bytes_of(const struct nlattr *attr)
+static struct ttls_bytes attribute_bytes(const struct nlattr *attr)
 {
 	struct ttls_bytes bytes = {};
 
@@ -147,36 +147,36 @@ static struct ttls_bytes bytes_of(const struct nlattr *attr)
 	return bytes;
 }
 
-static u32 number(const struct nlattr *attr, u32 otherwise)
+static u32 attribute_number(const struct nlattr *attr, u32 otherwise)
 {
 	return attr ? nla_get_u32(attr) : otherwise;
 }
 
 /* Keys and secrets must not stay in the memory of the message. */
-static void wipe(struct nlattr *attr)
+static void attributes_wipe(struct nlattr *attr)
 {
 	if (attr)
 		memzero_explicit(nla_data(attr), nla_len(attr));
 }
 
-static int read_certificate(const struct nlattr *nest, struct ttls_certificate *certificate,
-			    struct netlink_ext_ack *extack)
+static int site_read_certificate(const struct nlattr *nest, struct ttls_certificate *certificate,
+				 struct netlink_ext_ack *extack)
 {
 	struct nlattr *attrs[__TTLS_A_MAX];
 	int err = nla_parse_nested(attrs, __TTLS_A_MAX - 1, nest, certificate_policy, extack);
 
 	if (err)
 		return err;
-	certificate->chain = bytes_of(attrs[TTLS_A_CHAIN]);
-	certificate->key = bytes_of(attrs[TTLS_A_KEY]);
-	certificate->names = bytes_of(attrs[TTLS_A_NAMES]);
-	certificate->ocsp = bytes_of(attrs[TTLS_A_OCSP]);
+	certificate->chain = attribute_bytes(attrs[TTLS_A_CHAIN]);
+	certificate->key = attribute_bytes(attrs[TTLS_A_KEY]);
+	certificate->names = attribute_bytes(attrs[TTLS_A_NAMES]);
+	certificate->ocsp = attribute_bytes(attrs[TTLS_A_OCSP]);
 	certificate->key_encoding = attrs[TTLS_A_KEY_ENCODING] ? nla_get_u8(attrs[TTLS_A_KEY_ENCODING]) : 0;
 	certificate->is_default = nla_get_flag(attrs[TTLS_A_DEFAULT]);
 	return 0;
 }
 
-static void explain(struct netlink_ext_ack *extack, enum ttls_refusal refusal)
+static void site_explain(struct netlink_ext_ack *extack, enum ttls_refusal refusal)
 {
 	switch (refusal) {
 	case TTLS_NO_CERTIFICATE:
@@ -209,7 +209,7 @@ static void explain(struct netlink_ext_ack *extack, enum ttls_refusal refusal)
 }
 
 /* Keys are tried one in each call, so that others run between. */
-static int build_parts(struct ttls_configuration *configuration)
+static int site_build_parts(struct ttls_configuration *configuration)
 {
 	int result;
 
@@ -222,7 +222,7 @@ static int build_parts(struct ttls_configuration *configuration)
 	return result;
 }
 
-static int build_site(struct ttls_site *site, struct ttls_configuration *configuration,
+static int site_build(struct ttls_site *site, struct ttls_configuration *configuration,
 		      struct netlink_ext_ack *extack)
 {
 	int result = ttls_call(TTLS_MEASURE, configuration);
@@ -233,10 +233,10 @@ static int build_site(struct ttls_site *site, struct ttls_configuration *configu
 		if (!site->memory)
 			return -ENOMEM;
 		configuration->memory = site->memory;
-		result = build_parts(configuration);
+		result = site_build_parts(configuration);
 	}
 	if (result > 0) {
-		explain(extack, result);
+		site_explain(extack, result);
 		return -EINVAL;
 	}
 	site->core = configuration->site;
@@ -244,7 +244,7 @@ static int build_site(struct ttls_site *site, struct ttls_configuration *configu
 }
 
 /* What may be read again of a certificate. */
-static int list_certificate(struct sk_buff *listing, const struct ttls_certificate *certificate)
+static int site_list_certificate(struct sk_buff *listing, const struct ttls_certificate *certificate)
 {
 	struct nlattr *nest = nla_nest_start(listing, TTLS_A_CERTIFICATE);
 
@@ -255,7 +255,7 @@ static int list_certificate(struct sk_buff *listing, const struct ttls_certifica
 	return 0;
 }
 
-static int list_site(struct ttls_site *site, const struct ttls_configuration *configuration)
+static int site_list(struct ttls_site *site, const struct ttls_configuration *configuration)
 {
 	size_t i, size = 256;
 
@@ -265,7 +265,7 @@ static int list_site(struct ttls_site *site, const struct ttls_configuration *co
 	if (!site->listing)
 		return -ENOMEM;
 	for (i = 0; i < configuration->certificate_count; i++)
-		if (list_certificate(site->listing, &configuration->certificates[i]))
+		if (site_list_certificate(site->listing, &configuration->certificates[i]))
 			return -EMSGSIZE;
 	if (nla_put_u32(site->listing, TTLS_A_FLAGS, configuration->flags) ||
 	    nla_put_u32(site->listing, TTLS_A_TICKET_LIFETIME, configuration->ticket_lifetime) ||
@@ -276,7 +276,7 @@ static int list_site(struct ttls_site *site, const struct ttls_configuration *co
 	return 0;
 }
 
-static void replace_site(struct ttls_space *space, struct ttls_site *site)
+static void site_replace(struct ttls_space *space, struct ttls_site *site)
 {
 	struct ttls_site *before;
 
@@ -291,7 +291,7 @@ static void replace_site(struct ttls_space *space, struct ttls_site *site)
  * handshakes are computed by the kernel's own threads: so a user who makes itself an administrator, of a user
  * namespace, needs leave.
  */
-static unsigned int allowance(struct sk_buff *skb, struct genl_info *info)
+static unsigned int control_allowance(struct sk_buff *skb, struct genl_info *info)
 {
 	unsigned int allowed = MAX_CERTIFICATES;
 
@@ -303,7 +303,8 @@ static unsigned int allowance(struct sk_buff *skb, struct genl_info *info)
 }
 
 /* Reads the message's certificates into an array, which the caller frees. */
-static int read_certificates(struct ttls_configuration *configuration, struct genl_info *info, unsigned int allowed)
+static int site_read_certificates(struct ttls_configuration *configuration, struct genl_info *info,
+				  unsigned int allowed)
 {
 	struct ttls_certificate *certificates;
 	size_t count = 0, names = 0;
@@ -325,7 +326,7 @@ static int read_certificates(struct ttls_configuration *configuration, struct ge
 
 		if (nla_type(attr) != TTLS_A_CERTIFICATE)
 			continue;
-		err = read_certificate(attr, next, info->extack);
+		err = site_read_certificate(attr, next, info->extack);
 		if (err)
 			return err;
 		names += next->names.len;
@@ -338,23 +339,23 @@ static int read_certificates(struct ttls_configuration *configuration, struct ge
 	return 0;
 }
 
-static int configure(struct sk_buff *skb, struct genl_info *info)
+static int control_configure(struct sk_buff *skb, struct genl_info *info)
 {
-	unsigned int allowed = allowance(skb, info);
+	unsigned int allowed = control_allowance(skb, info);
 	struct nlattr **attrs = info->attrs, *attr;
 	struct ttls_configuration configuration = {
-		.ticket_secret = bytes_of(attrs[TTLS_A_TICKET_SECRET]),
-		.ticket_secret_before = bytes_of(attrs[TTLS_A_TICKET_SECRET_BEFORE]),
-		.suites = bytes_of(attrs[TTLS_A_SUITES]),
-		.groups = bytes_of(attrs[TTLS_A_GROUPS]),
-		.alpn = bytes_of(attrs[TTLS_A_ALPN]),
+		.ticket_secret = attribute_bytes(attrs[TTLS_A_TICKET_SECRET]),
+		.ticket_secret_before = attribute_bytes(attrs[TTLS_A_TICKET_SECRET_BEFORE]),
+		.suites = attribute_bytes(attrs[TTLS_A_SUITES]),
+		.groups = attribute_bytes(attrs[TTLS_A_GROUPS]),
+		.alpn = attribute_bytes(attrs[TTLS_A_ALPN]),
 		.now = now_ms(),
-		.ticket_lifetime = number(attrs[TTLS_A_TICKET_LIFETIME], 43200),
-		.tickets = number(attrs[TTLS_A_TICKETS], 2),
-		.flags = number(attrs[TTLS_A_FLAGS], TTLS_TLS12 | TTLS_TLS13),
+		.ticket_lifetime = attribute_number(attrs[TTLS_A_TICKET_LIFETIME], 43200),
+		.tickets = attribute_number(attrs[TTLS_A_TICKETS], 2),
+		.flags = attribute_number(attrs[TTLS_A_FLAGS], TTLS_TLS12 | TTLS_TLS13),
 		.flight_size = TTLS_FLIGHT,
 	};
-	u32 max_pending = number(attrs[TTLS_A_MAX_PENDING], 8192);
+	u32 max_pending = attribute_number(attrs[TTLS_A_MAX_PENDING], 8192);
 	struct ttls_site *site = NULL;
 	int rest, err = -EPERM;
 
@@ -367,37 +368,37 @@ static int configure(struct sk_buff *skb, struct genl_info *info)
 	kref_init(&site->ref);
 	if (!netlink_capable(skb, CAP_NET_ADMIN))
 		max_pending = min(max_pending, (u32)MAX_USER_PENDING);
-	site->timeout = number(attrs[TTLS_A_HANDSHAKE_TIMEOUT], 10000);
+	site->timeout = attribute_number(attrs[TTLS_A_HANDSHAKE_TIMEOUT], 10000);
 	site->max_pending = max_pending;
 	/* Less than all, so that a listener under attack leaves something to others. */
-	site->max_pending_listener = number(attrs[TTLS_A_MAX_PENDING_LISTENER], DIV_ROUND_UP(max_pending, 2));
-	err = read_certificates(&configuration, info, allowed);
+	site->max_pending_listener = attribute_number(attrs[TTLS_A_MAX_PENDING_LISTENER], DIV_ROUND_UP(max_pending, 2));
+	err = site_read_certificates(&configuration, info, allowed);
 	if (!err)
-		err = build_site(site, &configuration, info->extack);
+		err = site_build(site, &configuration, info->extack);
 	if (!err)
-		err = list_site(site, &configuration);
+		err = site_list(site, &configuration);
 	if (!err) {
-		replace_site(space_of(genl_info_net(info)), site);
+		site_replace(space_of(genl_info_net(info)), site);
 		site = NULL;
 	}
 out:
 	nlmsg_for_each_attr(attr, info->nlhdr, GENL_HDRLEN, rest)
-		wipe(attr);
+		attributes_wipe(attr);
 	if (site)
 		ttls_site_put(site);
 	kvfree(configuration.certificates);
 	return err;
 }
 
-static int remove(struct sk_buff *skb, struct genl_info *info)
+static int control_remove(struct sk_buff *skb, struct genl_info *info)
 {
-	if (!allowance(skb, info))
+	if (!control_allowance(skb, info))
 		return -EPERM;
-	replace_site(space_of(genl_info_net(info)), NULL);
+	site_replace(space_of(genl_info_net(info)), NULL);
 	return 0;
 }
 
-static int reply(struct genl_info *info, u8 command, const void *data, int len, int type)
+static int control_reply(struct genl_info *info, u8 command, const void *data, int len, int type)
 {
 	struct sk_buff *skb = genlmsg_new(len + 64, GFP_KERNEL);
 	void *header;
@@ -413,7 +414,7 @@ static int reply(struct genl_info *info, u8 command, const void *data, int len, 
 	return genlmsg_reply(skb, info);
 }
 
-static int list(struct sk_buff *skb, struct genl_info *info)
+static int control_list(struct sk_buff *skb, struct genl_info *info)
 {
 	struct ttls_site *site = ttls_site_get(space_of(genl_info_net(info)));
 	int err;
@@ -422,12 +423,12 @@ static int list(struct sk_buff *skb, struct genl_info *info)
 		NL_SET_ERR_MSG(info->extack, "no configuration is loaded in this network namespace");
 		return -ENOKEY;
 	}
-	err = reply(info, TTLS_C_LIST, site->listing->data, site->listing->len, 0);
+	err = control_reply(info, TTLS_C_LIST, site->listing->data, site->listing->len, 0);
 	ttls_site_put(site);
 	return err;
 }
 
-static int statistics(struct sk_buff *skb, struct genl_info *info)
+static int control_statistics(struct sk_buff *skb, struct genl_info *info)
 {
 	struct ttls_space *space = space_of(genl_info_net(info));
 	u64 counters[TTLS_COUNTERS];
@@ -435,14 +436,14 @@ static int statistics(struct sk_buff *skb, struct genl_info *info)
 
 	for (i = 0; i < TTLS_COUNTERS; i++)
 		counters[i] = atomic_long_read(&space->counters[i]);
-	return reply(info, TTLS_C_STATISTICS, counters, sizeof(counters), TTLS_A_COUNTERS);
+	return control_reply(info, TTLS_C_STATISTICS, counters, sizeof(counters), TTLS_A_COUNTERS);
 }
 
 static const struct genl_small_ops operations[] = {
-	{ .cmd = TTLS_C_CONFIGURE, .doit = configure, .flags = GENL_UNS_ADMIN_PERM },
-	{ .cmd = TTLS_C_REMOVE, .doit = remove, .flags = GENL_UNS_ADMIN_PERM },
-	{ .cmd = TTLS_C_LIST, .doit = list },
-	{ .cmd = TTLS_C_STATISTICS, .doit = statistics },
+	{ .cmd = TTLS_C_CONFIGURE, .doit = control_configure, .flags = GENL_UNS_ADMIN_PERM },
+	{ .cmd = TTLS_C_REMOVE, .doit = control_remove, .flags = GENL_UNS_ADMIN_PERM },
+	{ .cmd = TTLS_C_LIST, .doit = control_list },
+	{ .cmd = TTLS_C_STATISTICS, .doit = control_statistics },
 };
 
 /* Whoever asks for the family loads the module. */
@@ -462,7 +463,7 @@ static struct genl_family family = {
 	.resv_start_op = TTLS_C_STATISTICS + 1,
 };
 
-static int __net_init net_begin(struct net *net)
+static int __net_init control_net_begin(struct net *net)
 {
 	struct ttls_net *ours = net_generic(net, net_id);
 
@@ -471,12 +472,12 @@ static int __net_init net_begin(struct net *net)
 		return -ENOMEM;
 	kref_init(&ours->space->ref);
 	mutex_init(&ours->space->replacing);
-	INIT_DELAYED_WORK(&ours->space->tickets, advance_tickets);
+	INIT_DELAYED_WORK(&ours->space->tickets, site_advance_tickets);
 	queue_delayed_work(ttls_wq, &ours->space->tickets, TICKET_INTERVAL);
 	return 0;
 }
 
-static void __net_exit net_end(struct net *net)
+static void __net_exit control_net_end(struct net *net)
 {
 	struct ttls_space *space = space_of(net);
 
@@ -486,8 +487,8 @@ static void __net_exit net_end(struct net *net)
 }
 
 static struct pernet_operations net_operations = {
-	.init = net_begin,
-	.exit = net_end,
+	.init = control_net_begin,
+	.exit = control_net_end,
 	.id = &net_id,
 	.size = sizeof(struct ttls_net),
 };

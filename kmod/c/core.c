@@ -30,32 +30,32 @@ static DEFINE_PER_CPU(struct delayed_work, wipe_later);
 /* While the module loads, it makes a panic itself. */
 static bool rehearsal;
 
-static void *stack_top(void)
+static void *core_stack_top(void)
 {
 	return this_cpu_read(ttls_stack) + TTLS_STACK - 16;
 }
 
-static void wipe_stack(void)
+static void core_wipe_stack(void)
 {
 	memzero_explicit(this_cpu_read(ttls_stack), TTLS_STACK);
 	this_cpu_write(stack_has_secrets, false);
 }
 
-static void wipe_work(struct work_struct *work)
+static void core_wipe_work(struct work_struct *work)
 {
 	local_bh_disable();
 	if (this_cpu_read(stack_has_secrets))
-		wipe_stack();
+		core_wipe_stack();
 	local_bh_enable();
 }
 
 /* Wipes the stack after a call: at once after private keys, soon, and once for many calls, after other secrets. */
-static void wipe_after(enum ttls_door door)
+static void core_wipe_after(enum ttls_door door)
 {
 	switch (door) {
 	case TTLS_RUN:
 	case TTLS_BUILD:
-		wipe_stack();
+		core_wipe_stack();
 		break;
 	case TTLS_RECEIVE:
 	case TTLS_ADVANCE:
@@ -77,8 +77,8 @@ int ttls_call(enum ttls_door door, void *argument)
 
 	local_bh_disable();
 	kernel_fpu_begin();
-	ttls_enter(&call, stack_top());
-	wipe_after(door);
+	ttls_enter(&call, core_stack_top());
+	core_wipe_after(door);
 	kernel_fpu_end();
 	local_bh_enable();
 	return call.result;
@@ -92,7 +92,7 @@ void ttls_random(u8 *out, size_t len)
 /* Leaves the Rust frames behind. They hold no lock and own no memory. */
 void __noreturn ttls_panicked(const u8 *file, size_t len, u32 line)
 {
-	void *top = stack_top();
+	void *top = core_stack_top();
 
 	if (!rehearsal)
 		pr_err_ratelimited("ttls: contained a panic at %.*s:%u; its connections are lost. Please report it.\n",
@@ -109,7 +109,7 @@ int ttls_core_prepare(unsigned int cpu)
 	/* vmalloc has a guard page below. */
 	per_cpu(ttls_stack, cpu) = vzalloc_node(TTLS_STACK, cpu_to_node(cpu));
 	per_cpu(stack_has_secrets, cpu) = false;
-	INIT_DELAYED_WORK(per_cpu_ptr(&wipe_later, cpu), wipe_work);
+	INIT_DELAYED_WORK(per_cpu_ptr(&wipe_later, cpu), core_wipe_work);
 	return per_cpu(ttls_stack, cpu) ? 0 : -ENOMEM;
 }
 

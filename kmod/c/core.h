@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
  * The border to the Rust half: what src/abi.rs declares on the other side.
- * ttls_layout lets the module check at load that both agree.
+ * tests/kernel_border.rs compares both, name by name; ttls_layout lets the module check at load that it was built of
+ * the same.
  */
 #ifndef TTLS_CORE_H
 #define TTLS_CORE_H
@@ -83,11 +84,17 @@ struct ttls_advance {
 	u64 now;
 };
 
+enum ttls_cipher {
+	TTLS_CIPHER_AES128_GCM,
+	TTLS_CIPHER_AES256_GCM,
+	TTLS_CIPHER_CHACHA20_POLY1305,
+};
+
 /* Keys of one direction, for kTLS. */
 struct ttls_direction {
 	u8 key[32];
 	u8 iv[12];
-	u32 cipher;		/* 0: AES-128-GCM, 1: AES-256-GCM, 2: ChaCha20-Poly1305 */
+	u32 cipher;		/* enum ttls_cipher */
 	u64 sequence;
 	u8 secret[TTLS_SECRET];	/* TLS 1.3: the traffic secret, from which the next one comes */
 };
@@ -124,6 +131,13 @@ enum ttls_step {
 	TTLS_STEP_FAILED,	/* done; the output may hold an alert */
 };
 
+/* Who made a handshake fail. */
+enum ttls_culprit {
+	TTLS_CULPRIT_PEER,
+	TTLS_CULPRIT_MISMATCH,	/* too little in common */
+	TTLS_CULPRIT_LOCAL,	/* this side */
+};
+
 /* One call for one connection: a record in, a flight out. */
 struct ttls_turn {
 	void *connection;	/* ttls_connection_size bytes, zeroed before the first turn */
@@ -136,7 +150,7 @@ struct ttls_turn {
 	u32 output_size;
 	u32 output_len;
 	u32 step;
-	u32 culprit;		/* 0: the peer, 1: too little in common, 2: this side */
+	u32 culprit;		/* enum ttls_culprit, of a failed handshake */
 	struct ttls_established *established;
 };
 

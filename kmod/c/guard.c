@@ -11,7 +11,7 @@
  * Makes what accept() is about to return a secure connection. The child's reference to the module and, if accept()
  * was ours, that of its proto_ops go on to the connection's.
  */
-static int take(struct socket *sock)
+static int guard_take(struct socket *sock)
 {
 	struct sock *sk = sock->sk;
 	struct inet_connection_sock *icsk = inet_csk(sk);
@@ -61,7 +61,7 @@ static void guard_release_cb(struct sock *sk)
 	if (waitqueue_active(&sk->sk_lock.wq))
 		wake_up(&sk->sk_lock.wq);
 	spin_unlock_bh(&sk->sk_lock.slock);
-	err = take(sk->sk_socket);
+	err = guard_take(sk->sk_socket);
 	lock_sock(sk);
 	if (err)
 		WRITE_ONCE(sk->sk_err, -err);

@@ -16,14 +16,14 @@ module_param(records_per_key, ulong, 0644);
 MODULE_PARM_DESC(records_per_key, "Records sent under one key of TLS 1.3 before it is renewed, at most 2^24");
 
 /* The keys that follow those of a secret. Who gets them wipes them. */
-static int next_keys(const struct ttls_socket *socket, const u8 *secret, struct ttls_next_keys *next)
+static int key_update_next_keys(const struct ttls_socket *socket, const u8 *secret, struct ttls_next_keys *next)
 {
 	memset(next, 0, sizeof(*next));
 	memcpy(next->direction.secret, secret, TTLS_SECRET);
 	next->suite = socket->info.suite;
 	if (!ttls_call(TTLS_NEXT_KEYS, next))
 		return 0;
-	ttls_count(socket->space, TTLS_N_CONTAINED, 1);
+	ttls_count(socket->space, TTLS_N_CONTAINED_PANICS, 1);
 	return -EIO;
 }
 
@@ -31,15 +31,16 @@ static int next_keys(const struct ttls_socket *socket, const u8 *secret, struct 
  * Sends a KeyUpdate, and goes on with the next keys; -EAGAIN if TCP has no room for it. socket->sending is held, so
  * that no record comes between. One answers all requests before it.
  */
-static int send_update(struct sock *sk, struct ttls_socket *socket, unsigned int flags)
+static int key_update_send(struct sock *sk, struct ttls_socket *socket, unsigned int flags)
 {
 	static const u8 update_not_requested[] = { TLS_HANDSHAKE_KEYUPDATE, 0, 0, 1, 0 };
 	struct ttls_next_keys next;
 	int err;
 
+	lockdep_assert_held(&socket->sending);
 	/* First, because a request that comes while this is under way asks for another. */
 	clear_bit(TTLS_ANSWER_DUE, &socket->flags);
-	err = next_keys(socket, socket->send_secret, &next);
+	err = key_update_next_keys(socket, socket->send_secret, &next);
 	if (!err)
 		err = ttls_send_record(sk, TTLS_HANDSHAKE, update_not_requested, sizeof(update_not_requested), flags);
 	if (err) {
@@ -56,7 +57,7 @@ static int send_update(struct sock *sk, struct ttls_socket *socket, unsigned int
 	return err;
 }
 
-static bool is_worn(struct sock *sk)
+static bool key_update_is_worn(struct sock *sk)
 {
 	u64 sequence = get_unaligned_be64(tls_get_ctx(sk)->tx.rec_seq);
 
@@ -66,11 +67,12 @@ static bool is_worn(struct sock *sk)
 /* Before a record is sent, with socket->sending held. Flags are those of the record. */
 int ttls_key_update_due(struct sock *sk, struct ttls_socket *socket, unsigned int flags)
 {
+	lockdep_assert_held(&socket->sending);
 	if (!ttls_key_update_possible(socket))
 		return 0;
-	if (!test_bit(TTLS_ANSWER_DUE, &socket->flags) && !is_worn(sk))
+	if (!test_bit(TTLS_ANSWER_DUE, &socket->flags) && !key_update_is_worn(sk))
 		return 0;
-	return send_update(sk, socket, flags & (MSG_DONTWAIT | MSG_NOSIGNAL));
+	return key_update_send(sk, socket, flags & (MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
 /* Whether kTLS has a KeyUpdate that the peer's next records wait for. */
@@ -98,7 +100,7 @@ int ttls_key_update_received(struct sock *sk, struct ttls_socket *socket, const 
 	if (update.alert)
 		return update.alert;
 	socket->allowance = update.allowance;
-	err = next_keys(socket, socket->receive_secret, &next);
+	err = key_update_next_keys(socket, socket->receive_secret, &next);
 	if (!err)
 		err = ttls_keys_replace(sk, TLS_RX, &next.direction);
 	if (!err)

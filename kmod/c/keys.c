@@ -24,28 +24,31 @@ union crypto_info {
 	memcpy((target)->rec_seq, &(sequence), sizeof((target)->rec_seq));			\
 } while (0)
 
-/* Returns the length of what setsockopt() takes. */
-static unsigned int fill(union crypto_info *crypto, u16 version, const struct ttls_direction *keys)
+/* Returns the length of what setsockopt() takes; 0 for a cipher that there is not. */
+static unsigned int keys_fill(union crypto_info *crypto, u16 version, const struct ttls_direction *keys)
 {
 	__be64 sequence = cpu_to_be64(keys->sequence);
 
 	memset(crypto, 0, sizeof(*crypto));
 	crypto->info.version = version;
 	switch (keys->cipher) {
-	case 0:
+	case TTLS_CIPHER_AES128_GCM:
 		crypto->info.cipher_type = TLS_CIPHER_AES_GCM_128;
 		FILL_GCM(&crypto->gcm128, keys, version, sequence);
 		return sizeof(crypto->gcm128);
-	case 1:
+	case TTLS_CIPHER_AES256_GCM:
 		crypto->info.cipher_type = TLS_CIPHER_AES_GCM_256;
 		FILL_GCM(&crypto->gcm256, keys, version, sequence);
 		return sizeof(crypto->gcm256);
-	default:
+	case TTLS_CIPHER_CHACHA20_POLY1305:
 		crypto->info.cipher_type = TLS_CIPHER_CHACHA20_POLY1305;
 		memcpy(crypto->chacha.key, keys->key, sizeof(crypto->chacha.key));
 		memcpy(crypto->chacha.iv, keys->iv, sizeof(crypto->chacha.iv));
 		memcpy(crypto->chacha.rec_seq, &sequence, sizeof(crypto->chacha.rec_seq));
 		return sizeof(crypto->chacha);
+	default:
+		ttls_assert(false);
+		return 0;
 	}
 }
 
@@ -73,9 +76,11 @@ void ttls_keys_hush(struct module *tls)
 int ttls_keys_install(struct sock *sk, int direction, u16 version, const struct ttls_direction *keys)
 {
 	union crypto_info crypto;
-	unsigned int len = fill(&crypto, version, keys);
-	int err = sk->sk_prot->setsockopt(sk, SOL_TLS, direction, KERNEL_SOCKPTR(&crypto), len);
+	unsigned int len = keys_fill(&crypto, version, keys);
+	int err = -EINVAL;
 
+	if (len)
+		err = sk->sk_prot->setsockopt(sk, SOL_TLS, direction, KERNEL_SOCKPTR(&crypto), len);
 	memzero_explicit(&crypto, sizeof(crypto));
 	return err;
 }
@@ -83,19 +88,21 @@ int ttls_keys_install(struct sock *sk, int direction, u16 version, const struct 
 #ifdef HAVE_REKEY
 static_assert(sizeof(union crypto_info) <= sizeof(union tls_crypto_context));
 
-static int replace(struct sock *sk, int direction, const struct ttls_direction *keys)
+static int keys_replace(struct sock *sk, int direction, const struct ttls_direction *keys)
 {
-	static const u8 lengths[] = { 16, 32, 32 };
 	struct tls_context *ctx = tls_get_ctx(sk);
 	bool sending = direction == TLS_TX;
 	struct cipher_context *cipher = sending ? &ctx->tx : &ctx->rx;
 	struct crypto_aead *aead = sending ? tls_sw_ctx_tx(ctx)->aead_send : tls_sw_ctx_rx(ctx)->aead_recv;
-	int err = crypto_aead_setkey(aead, keys->key, lengths[keys->cipher]);
+	unsigned int length = keys->cipher == TTLS_CIPHER_AES128_GCM ? 16 : 32;
+	int err;
 
+	/* The keys before are not to stay in memory. */
+	if (!keys_fill((union crypto_info *)(sending ? &ctx->crypto_send : &ctx->crypto_recv), TLS_1_3_VERSION, keys))
+		return -EINVAL;
+	err = crypto_aead_setkey(aead, keys->key, length);
 	if (err)
 		return err;
-	/* The keys before are not to stay in memory. */
-	fill((union crypto_info *)(sending ? &ctx->crypto_send : &ctx->crypto_recv), TLS_1_3_VERSION, keys);
 	memcpy(cipher->iv, keys->iv, sizeof(keys->iv));
 	memset(cipher->rec_seq, 0, sizeof(keys->sequence));
 	if (!sending) {
@@ -116,7 +123,7 @@ int ttls_keys_replace(struct sock *sk, int direction, const struct ttls_directio
 	int err;
 
 	lock_sock(sk);
-	err = replace(sk, direction, keys);
+	err = keys_replace(sk, direction, keys);
 	release_sock(sk);
 	return err;
 }

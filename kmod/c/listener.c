@@ -55,7 +55,7 @@ static void listener_data_ready(struct sock *sk)
 /* Failed handshakes that may wait for their sockets' end, for each place of one under way: memory has a bound. */
 #define ENDING_FOR_PLACE	4
 
-static bool has_room(struct ttls_listener *listener, const struct ttls_site *site)
+static bool listener_has_room(struct ttls_listener *listener, const struct ttls_site *site)
 {
 	const atomic_long_t *counters = listener->space->counters;
 
@@ -69,7 +69,7 @@ static bool has_room(struct ttls_listener *listener, const struct ttls_site *sit
  * Of sockets that share a port by SO_REUSEPORT, one without the option gives its part of the clients plain text. Looked
  * for once, when a server has had the time to set it on all of them.
  */
-static void look_at_group(struct ttls_listener *listener)
+static void listener_look_at_group(struct ttls_listener *listener)
 {
 	struct sock_reuseport *group;
 	unsigned int i, count;
@@ -90,14 +90,14 @@ static void look_at_group(struct ttls_listener *listener)
 }
 
 /* Whether another handshake may begin; its context, if so. */
-static struct ttls_child *admit(struct ttls_listener *listener)
+static struct ttls_child *listener_admit(struct ttls_listener *listener)
 {
 	struct ttls_site *site = ttls_site_get(listener->space);
 	struct ttls_child *child = NULL;
 
 	if (!site)
 		return NULL;
-	if (has_room(listener, site))
+	if (listener_has_room(listener, site))
 		child = ttls_child_new(listener, site);
 	if (!child)
 		ttls_site_put(site);
@@ -105,7 +105,7 @@ static struct ttls_child *admit(struct ttls_listener *listener)
 }
 
 /* Before the kernel makes a socket of a completed TCP handshake: the context for it. */
-static struct ttls_child *expect(const struct sock *sk, const struct sk_buff *skb)
+static struct ttls_child *listener_expect(const struct sock *sk, const struct sk_buff *skb)
 {
 	struct ttls_listener *listener = listener_of(sk);
 	struct ttls_child *child;
@@ -115,8 +115,8 @@ static struct ttls_child *expect(const struct sock *sk, const struct sk_buff *sk
 		return NULL;
 	if (!kref_get_unless_zero(&listener->ref))
 		return NULL;
-	look_at_group(listener);
-	child = admit(listener);
+	listener_look_at_group(listener);
+	child = listener_admit(listener);
 	if (!child)
 		ttls_count(listener->space, TTLS_N_REFUSED, 1);
 	this_cpu_write(next_child, child);
@@ -130,7 +130,7 @@ static struct ttls_child *expect(const struct sock *sk, const struct sk_buff *sk
  * another CPU was first to take it: it then measures the round trip, looks up the packet's socket again, and finds the
  * child.
  */
-static void keep_from_queue(struct request_sock *req, bool is_hashed, bool *own_req)
+static void listener_keep_from_queue(struct request_sock *req, bool is_hashed, bool *own_req)
 {
 	if (is_hashed) {
 		inet_csk_reqsk_queue_drop(req->rsk_listener, req);
@@ -144,15 +144,15 @@ static void keep_from_queue(struct request_sock *req, bool is_hashed, bool *own_
 }
 
 /* After it: the socket, if there is one, begins its TLS handshake. */
-static struct sock *arrive(struct ttls_child *child, struct sock *newsk, struct request_sock *req, bool is_hashed,
-			   bool *own_req)
+static struct sock *listener_arrive(struct ttls_child *child, struct sock *newsk, struct request_sock *req,
+				    bool is_hashed, bool *own_req)
 {
 	if (this_cpu_read(next_child)) {
 		/* No socket was made. */
 		this_cpu_write(next_child, NULL);
 		ttls_child_put(child);
 	} else if (newsk && *own_req) {
-		keep_from_queue(req, is_hashed, own_req);
+		listener_keep_from_queue(req, is_hashed, own_req);
 		ttls_child_begin(child);
 	}
 	return newsk;
@@ -164,23 +164,24 @@ static struct sock *ttls_syn_recv_sock(const struct sock *sk, struct sk_buff *sk
 				       void (*child_init)(struct sock *newsk, const struct sock *sk))
 {
 	const struct inet_connection_sock_af_ops *ops = ttls_family_of(sk)->af_ops;
-	struct ttls_child *child = expect(sk, skb);
+	struct ttls_child *child = listener_expect(sk, skb);
 
 	if (!child)
 		return NULL;
-	return arrive(child, ops->syn_recv_sock(sk, skb, req, dst, req_unhash, own_req, child_init), req, req_unhash,
-		      own_req);
+	return listener_arrive(child, ops->syn_recv_sock(sk, skb, req, dst, req_unhash, own_req, child_init), req,
+			       req_unhash, own_req);
 }
 #else
 static struct sock *ttls_syn_recv_sock(const struct sock *sk, struct sk_buff *skb, struct request_sock *req,
 				       struct dst_entry *dst, struct request_sock *req_unhash, bool *own_req)
 {
 	const struct inet_connection_sock_af_ops *ops = ttls_family_of(sk)->af_ops;
-	struct ttls_child *child = expect(sk, skb);
+	struct ttls_child *child = listener_expect(sk, skb);
 
 	if (!child)
 		return NULL;
-	return arrive(child, ops->syn_recv_sock(sk, skb, req, dst, req_unhash, own_req), req, req_unhash, own_req);
+	return listener_arrive(child, ops->syn_recv_sock(sk, skb, req, dst, req_unhash, own_req), req,
+			       req_unhash, own_req);
 }
 #endif
 
@@ -233,7 +234,7 @@ static int ttls_accept(struct socket *sock, struct socket *newsock, int flags, b
 #endif
 
 /* Remembers the kernel's operations for a family, by a socket that nobody has changed. */
-static int learn(struct ttls_family *family, int number)
+static int listener_learn(struct ttls_family *family, int number)
 {
 	struct socket *sock;
 	int err = sock_create_kern(&init_net, number, SOCK_STREAM, IPPROTO_TCP, &sock);
@@ -254,14 +255,14 @@ static int learn(struct ttls_family *family, int number)
 }
 
 /* Whether all operations are TCP's own. Those of SMC, MPTCP and a BPF sockmap are not. */
-static bool is_plain(const struct sock *sk)
+static bool listener_is_plain(const struct sock *sk)
 {
 	struct ttls_family *family = ttls_family_of(sk);
 	int err = 0;
 
 	mutex_lock(&hook_lock);
 	if (!family->inet_ops)
-		err = learn(family, sk->sk_family);
+		err = listener_learn(family, sk->sk_family);
 	mutex_unlock(&hook_lock);
 	return !err && sk->sk_socket->ops == family->inet_ops && inet_csk(sk)->icsk_af_ops == family->af_ops &&
 	       READ_ONCE(sk->sk_prot) == family->tcp && sk->sk_data_ready == ttls_data_ready;
@@ -271,7 +272,7 @@ static bool is_plain(const struct sock *sk)
  * Answering for the namespace's names is a privilege: it takes CAP_NET_ADMIN there, or a port that it took a
  * privilege to bind.
  */
-static bool may_attach(struct sock *sk)
+static bool listener_may_attach(struct sock *sk)
 {
 	struct net *net = sock_net(sk);
 
@@ -287,11 +288,12 @@ static int ttls_init(struct sock *sk)
 	struct ttls_listener *listener;
 	struct ttls_site *site;
 
+	sock_owned_by_me(sk);
 	if (sk->sk_state != TCP_LISTEN || !sk->sk_socket)
 		return -EINVAL;
-	if (!may_attach(sk))
+	if (!listener_may_attach(sk))
 		return -EPERM;
-	if (!is_plain(sk))
+	if (!listener_is_plain(sk))
 		return -EOPNOTSUPP;
 	listener = kzalloc(sizeof(*listener), GFP_KERNEL_ACCOUNT);
 	if (!listener)

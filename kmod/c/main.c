@@ -30,7 +30,7 @@ static bool __init has_shadow_stack(void)
  * them asks for its bounds. The handler of #VC does, which CPUID raises in a guest with encrypted registers: it panics
  * on a stack that it does not know.
  */
-static const char * __init obstacle(void)
+static const char * __init main_obstacle(void)
 {
 	if (IS_ENABLED(CONFIG_PREEMPT_RT))
 		return "the kernel has PREEMPT_RT";
@@ -46,7 +46,7 @@ static const char * __init obstacle(void)
 /* Memory is there for the CPUs that are online. First what calls need, then what needs calls. */
 static enum cpuhp_state call_state, worker_state;
 
-static int prepare_calls(unsigned int cpu)
+static int main_prepare_calls(unsigned int cpu)
 {
 	int err = ttls_core_prepare(cpu);
 
@@ -57,29 +57,29 @@ static int prepare_calls(unsigned int cpu)
 	return err;
 }
 
-static int end_calls(unsigned int cpu)
+static int main_end_calls(unsigned int cpu)
 {
 	ttls_child_dead(cpu);
 	ttls_core_dead(cpu);
 	return 0;
 }
 
-static int end_worker(unsigned int cpu)
+static int main_end_worker(unsigned int cpu)
 {
 	ttls_worker_dead(cpu);
 	return 0;
 }
 
-static int __init init_cpus(void)
+static int __init main_init_cpus(void)
 {
-	int state = cpuhp_setup_state(CPUHP_BP_PREPARE_DYN, "ttls:calls", prepare_calls, end_calls), err;
+	int state = cpuhp_setup_state(CPUHP_BP_PREPARE_DYN, "ttls:calls", main_prepare_calls, main_end_calls), err;
 
 	if (state < 0)
 		return state;
 	call_state = state;
 	err = ttls_core_check();
 	if (!err) {
-		state = cpuhp_setup_state(CPUHP_BP_PREPARE_DYN, "ttls:worker", ttls_worker_prepare, end_worker);
+		state = cpuhp_setup_state(CPUHP_BP_PREPARE_DYN, "ttls:worker", ttls_worker_prepare, main_end_worker);
 		worker_state = state;
 		err = min(state, 0);
 	}
@@ -88,15 +88,15 @@ static int __init init_cpus(void)
 	return err;
 }
 
-static void exit_cpus(void)
+static void main_exit_cpus(void)
 {
 	cpuhp_remove_state(worker_state);
 	cpuhp_remove_state(call_state);
 }
 
-static int __init init(void)
+static int __init main_init(void)
 {
-	const char *why = obstacle();
+	const char *why = main_obstacle();
 	int err;
 
 	if (why) {
@@ -110,7 +110,7 @@ static int __init init(void)
 	err = ttls_worker_init();
 	if (err)
 		goto child;
-	err = init_cpus();
+	err = main_init_cpus();
 	if (err)
 		goto worker;
 	err = -ENOMEM;
@@ -127,7 +127,7 @@ static int __init init(void)
 wq:
 	destroy_workqueue(ttls_wq);
 cpus:
-	exit_cpus();
+	main_exit_cpus();
 worker:
 	ttls_worker_exit();
 child:
@@ -136,14 +136,14 @@ child:
 }
 
 /* Only without sockets: each holds a reference. Timers and callbacks of closed ones may still be under way. */
-static void __exit leave(void)
+static void __exit main_exit(void)
 {
 	tcp_unregister_ulp(&ttls_ulp_ops);
 	/* Softirqs that found a socket of ours before it went are done with it. */
 	synchronize_net();
 	flush_workqueue(ttls_wq);
 	ttls_control_exit();
-	exit_cpus();
+	main_exit_cpus();
 	ttls_worker_exit();
 	destroy_workqueue(ttls_wq);
 	rcu_barrier();
@@ -151,8 +151,8 @@ static void __exit leave(void)
 	ttls_child_exit();
 }
 
-module_init(init);
-module_exit(leave);
+module_init(main_init);
+module_exit(main_exit);
 MODULE_DESCRIPTION("TLS handshakes in the kernel, for listening sockets");
 MODULE_LICENSE("Dual MIT/GPL");
 MODULE_ALIAS_TCP_ULP("ttls");

@@ -22,7 +22,7 @@ static struct tls_sw_context_rx *context_of(const struct sock *sk)
 }
 
 /* Nothing that the peer sends counts any more. */
-static void end_reading(struct ttls_socket *socket, bool reset)
+static void receive_end(struct ttls_socket *socket, bool reset)
 {
 	if (reset)
 		set_bit(TTLS_RESET_DUE, &socket->flags);
@@ -31,10 +31,10 @@ static void end_reading(struct ttls_socket *socket, bool reset)
 }
 
 /* The end, because of what the peer sent. */
-static void refuse(struct sock *sk, struct ttls_socket *socket, u8 level, u8 description)
+static void receive_refuse(struct sock *sk, struct ttls_socket *socket, u8 level, u8 description)
 {
 	ttls_send_last(sk, level, description);
-	end_reading(socket, true);
+	receive_end(socket, true);
 }
 
 static int tls_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int flags)
@@ -70,21 +70,21 @@ static int receive_typed(struct sock *sk, u8 *type, u8 *content, size_t len, int
 	return n;
 }
 
-static void handshake_record(struct sock *sk, struct ttls_socket *socket, const u8 *content, size_t len)
+static void receive_handshake_record(struct sock *sk, struct ttls_socket *socket, const u8 *content, size_t len)
 {
 	int alert;
 
 	if (!ttls_key_update_possible(socket)) {
 		/* New keys, which kTLS here can not take, or a renegotiation. */
-		refuse(sk, socket, WARNING, CLOSE_NOTIFY);
+		receive_refuse(sk, socket, WARNING, CLOSE_NOTIFY);
 		return;
 	}
 	alert = ttls_key_update_received(sk, socket, content, len);
 	if (alert)
-		refuse(sk, socket, FATAL, alert);
+		receive_refuse(sk, socket, FATAL, alert);
 }
 
-static int take_control_record(struct sock *sk, struct ttls_socket *socket)
+static int receive_take_control_record(struct sock *sk, struct ttls_socket *socket)
 {
 	u8 content[256], type;
 	/* Data is left where it is. What is not stays at the head until it is taken here. */
@@ -98,43 +98,43 @@ static int take_control_record(struct sock *sk, struct ttls_socket *socket)
 	if (n < 0)
 		return n;
 	if (type == TTLS_HANDSHAKE)
-		handshake_record(sk, socket, content, n);
+		receive_handshake_record(sk, socket, content, n);
 	else
-		end_reading(socket, type != TTLS_ALERT || n < 2 || content[1] != CLOSE_NOTIFY);
+		receive_end(socket, type != TTLS_ALERT || n < 2 || content[1] != CLOSE_NOTIFY);
 	return 0;
 }
 
 /* Deals with a record at the head of the queue that is not data; 0 if so. -EAGAIN: there is none. */
-static int control_record(struct sock *sk, struct ttls_socket *socket)
+static int receive_control_record(struct sock *sk, struct ttls_socket *socket)
 {
 	int err;
 
 	/* Two readers may have met the same record. Neither keeps the other waiting for its peer. */
-	wait_on_bit_lock(&socket->flags, TTLS_RECEIVING_BIT, TASK_UNINTERRUPTIBLE);
-	err = take_control_record(sk, socket);
-	clear_and_wake_up_bit(TTLS_RECEIVING_BIT, &socket->flags);
+	wait_on_bit_lock(&socket->flags, TTLS_CONTROL_LOCK, TASK_UNINTERRUPTIBLE);
+	err = receive_take_control_record(sk, socket);
+	clear_and_wake_up_bit(TTLS_CONTROL_LOCK, &socket->flags);
 	return err;
 }
 
 /* What kTLS says where the next record is not data, or waits for new keys. */
-static bool is_control(ssize_t n, int told)
+static bool receive_is_control(ssize_t n, int told)
 {
 	return n == told || n == -EKEYEXPIRED;
 }
 
-static bool is_over(const struct ttls_socket *socket)
+static bool receive_is_over(const struct ttls_socket *socket)
 {
 	return test_bit(TTLS_EOF_READ, &socket->flags);
 }
 
 /* The result of a read where it is over: once the reason, then end of file. */
-static int last_result(struct ttls_socket *socket)
+static int receive_last_result(struct ttls_socket *socket)
 {
 	return test_and_clear_bit(TTLS_RESET_DUE, &socket->flags) ? -ECONNRESET : 0;
 }
 
 /* Whether kTLS has a record, opened or not. */
-static bool is_opening(const struct sock *sk)
+static bool receive_is_opening(const struct sock *sk)
 {
 	return READ_ONCE(context_of(sk)->strp.msg_ready) || !skb_queue_empty_lockless(&context_of(sk)->rx_list);
 }
@@ -153,7 +153,7 @@ static int receive_plain(struct sock *sk, struct msghdr *msg, size_t len, int fl
 }
 
 /* Plaintext that lies in kTLS, up to a record that is not data. */
-static size_t opened(struct sock *sk)
+static size_t receive_opened(struct sock *sk)
 {
 	struct sk_buff *skb;
 	size_t sum = 0;
@@ -173,7 +173,7 @@ static size_t opened(struct sock *sk)
  * Opens records that have come, until so much plaintext lies there: what they hold is not known before. There may be
  * padding, they may be empty, or no data.
  */
-static int open_records(struct sock *sk, size_t limit)
+static int receive_open_records(struct sock *sk, size_t limit)
 {
 	struct msghdr msg = { .msg_flags = MSG_DONTWAIT };
 	int err = READ_ONCE(sk->sk_err), n;
@@ -181,7 +181,7 @@ static int open_records(struct sock *sk, size_t limit)
 	iov_iter_discard(&msg.msg_iter, READ, limit);
 	n = receive_plain(sk, &msg, limit, MSG_PEEK | MSG_DONTWAIT);
 	/* An error of the connection belongs to the next read. */
-	if (n < 0 && n != -EAGAIN && n != -ENOMEM && !is_control(n, -EIO))
+	if (n < 0 && n != -EAGAIN && n != -ENOMEM && !receive_is_control(n, -EIO))
 		err = -n;
 	if (err)
 		cmpxchg(&sk->sk_err, 0, err);
@@ -193,13 +193,14 @@ static int open_records(struct sock *sk, size_t limit)
  * a program that did not ask for it. Within a record it belongs to that: TLS has no other place for it. True if kTLS
  * can go on. The socket's lock is held.
  */
-static bool pass_urgent_byte(struct sock *sk)
+static bool receive_pass_urgent_byte(struct sock *sk)
 {
 	const struct tls_strparser *strp = &context_of(sk)->strp;
 	struct tcp_sock *tp = tcp_sk(sk);
 	u32 ahead = tp->urg_seq - tp->copied_seq;
 	bool within;
 
+	sock_owned_by_me(sk);
 	if (!tp->urg_data || strp->msg_ready || !before(tp->urg_seq, tp->rcv_nxt))
 		return false;
 	if (strp->copy_mode)
@@ -217,14 +218,14 @@ static bool pass_urgent_byte(struct sock *sk)
 }
 
 /* True if there may be more to read than kTLS knew of. */
-static bool pass_urgent(struct sock *sk)
+static bool receive_pass_urgent(struct sock *sk)
 {
 	bool passed;
 
 	if (likely(!READ_ONCE(tcp_sk(sk)->urg_data)))
 		return false;
 	lock_sock(sk);
-	passed = pass_urgent_byte(sk);
+	passed = receive_pass_urgent_byte(sk);
 	if (passed)
 		ttls_socket_of(sk)->data_ready(sk);
 	release_sock(sk);
@@ -236,8 +237,9 @@ static void socket_data_ready(struct sock *sk)
 {
 	struct ttls_socket *socket = ttls_socket_of(sk);
 
+	sock_owned_by_me(sk);
 	socket->data_ready(sk);
-	if (unlikely(tcp_sk(sk)->urg_data) && pass_urgent_byte(sk))
+	if (unlikely(tcp_sk(sk)->urg_data) && receive_pass_urgent_byte(sk))
 		socket->data_ready(sk);
 }
 
@@ -245,30 +247,30 @@ static void socket_data_ready(struct sock *sk)
  * How much a read of any length would give now. Less than that, but not less than the limit, if it is so much that
  * it should not be opened before it is read.
  */
-static size_t readable(struct sock *sk, size_t limit)
+static size_t receive_readable(struct sock *sk, size_t limit)
 {
 	struct ttls_socket *socket = ttls_socket_of(sk);
 
-	while (!is_over(socket)) {
-		int n = open_records(sk, limit);
+	while (!receive_is_over(socket)) {
+		int n = receive_open_records(sk, limit);
 
-		if (is_control(n, -EIO)) {
-			if (control_record(sk, socket))
+		if (receive_is_control(n, -EIO)) {
+			if (receive_control_record(sk, socket))
 				break;
 			/* Who waits for an edge does not read before he hears of the end. */
-			if (is_over(socket))
+			if (receive_is_over(socket))
 				context_of(sk)->saved_data_ready(sk);
-		} else if (!pass_urgent(sk)) {
+		} else if (!receive_pass_urgent(sk)) {
 			break;
 		}
 	}
-	return is_over(socket) ? 0 : opened(sk);
+	return receive_is_over(socket) ? 0 : receive_opened(sk);
 }
 
 /* For programs. What is open does not count against the receive buffer any more: as much as that holds is enough. */
-static int told_readable(struct sock *sk)
+static int receive_told_readable(struct sock *sk)
 {
-	size_t sum = readable(sk, READ_ONCE(sk->sk_rcvbuf));
+	size_t sum = receive_readable(sk, READ_ONCE(sk->sk_rcvbuf));
 
 	/*
 	 * Who waits for an edge does not read beyond what he is told before: kTLS woke him already for the record that
@@ -279,19 +281,19 @@ static int told_readable(struct sock *sk)
 	return min_t(size_t, sum, INT_MAX);
 }
 
-static void wake(struct sock *sk, struct ttls_socket *socket)
+static void receive_wake(struct sock *sk, struct ttls_socket *socket)
 {
 	if (test_bit(TTLS_WAKE_DUE, &socket->flags) && test_and_clear_bit(TTLS_WAKE_DUE, &socket->flags))
 		context_of(sk)->saved_data_ready(sk);
 }
 
 /* Data was read. A KeyUpdate that came behind it is followed now: its answer does not wait for the next read. */
-static bool follow(struct sock *sk, struct ttls_socket *socket)
+static bool receive_follow(struct sock *sk, struct ttls_socket *socket)
 {
-	wake(sk, socket);
-	if (!ttls_key_update_pending(sk) || control_record(sk, socket))
+	receive_wake(sk, socket);
+	if (!ttls_key_update_pending(sk) || receive_control_record(sk, socket))
 		return false;
-	if (is_over(socket))
+	if (receive_is_over(socket))
 		sk_error_report(sk);
 	return true;
 }
@@ -303,34 +305,34 @@ static int receive(struct sock *sk, struct msghdr *msg, size_t len, int flags)
 	bool followed;
 	int n;
 
-	while (!is_over(socket)) {
+	while (!receive_is_over(socket)) {
 		n = receive_plain(sk, msg, len - done, flags);
-		if (is_control(n, -EIO)) {
-			n = control_record(sk, socket);
+		if (receive_is_control(n, -EIO)) {
+			n = receive_control_record(sk, socket);
 			if (!n || n == -EAGAIN)
 				continue;
 		}
-		if (pass_urgent(sk) && n == -EAGAIN)
+		if (receive_pass_urgent(sk) && n == -EAGAIN)
 			continue;
 		if (n <= 0)
 			return done ? done : n;
 		done += n;
 		if (flags & MSG_PEEK)
 			return done;
-		followed = follow(sk, socket);
+		followed = receive_follow(sk, socket);
 		/* kTLS has waited for all itself, as long as it may. */
 		if (done >= least || (flags & MSG_WAITALL && !followed))
 			return done;
 	}
-	return done ? done : last_result(socket);
+	return done ? done : receive_last_result(socket);
 }
 
 /* TCP_INQ: how much is left, in a control message. The end of the file counts as a byte. */
-static void tell_rest(struct sock *sk, struct msghdr *msg)
+static void receive_tell_rest(struct sock *sk, struct msghdr *msg)
 {
-	int rest = told_readable(sk);
+	int rest = receive_told_readable(sk);
 
-	if (!rest && (is_over(ttls_socket_of(sk)) || sk->sk_shutdown & RCV_SHUTDOWN))
+	if (!rest && (receive_is_over(ttls_socket_of(sk)) || sk->sk_shutdown & RCV_SHUTDOWN))
 		rest = 1;
 	put_cmsg(msg, SOL_TCP, TCP_CM_INQ, sizeof(rest), &rest);
 }
@@ -353,23 +355,23 @@ static int socket_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int f
 		return -EINVAL;		/* as where no urgent byte has come */
 	n = receive(sk, msg, len, flags);
 	if (n >= 0 && tcp_sk(sk)->recvmsg_inq)
-		tell_rest(sk, msg);
+		receive_tell_rest(sk, msg);
 	return n;
 }
 
-static void put_spliced(struct splice_pipe_desc *spd, unsigned int i)
+static void receive_put_spliced(struct splice_pipe_desc *spd, unsigned int i)
 {
 	put_page(spd->pages[i]);
 }
 
 /* A page of data at most, copied. */
-static ssize_t splice_copy(struct sock *sk, struct pipe_inode_info *pipe, size_t len, unsigned int flags)
+static ssize_t receive_splice_copy(struct sock *sk, struct pipe_inode_info *pipe, size_t len, unsigned int flags)
 {
 	struct page *page = alloc_page(GFP_KERNEL_ACCOUNT);
 	struct partial_page part = {};
 	struct splice_pipe_desc spd = {
 		.pages = &page, .partial = &part, .nr_pages = 1, .nr_pages_max = 1,
-		.ops = &nosteal_pipe_buf_ops, .spd_release = put_spliced,
+		.ops = &nosteal_pipe_buf_ops, .spd_release = receive_put_spliced,
 	};
 	struct msghdr msg = {};
 	struct kvec vec;
@@ -404,38 +406,39 @@ static ssize_t socket_splice_read(struct socket *sock, loff_t *pos, struct pipe_
 		flags |= SPLICE_F_NONBLOCK;
 	/* Of a record that does not fit, kTLS up to Linux 6.12 loses the rest. */
 	if (pipe->max_usage - pipe_occupancy(pipe->head, pipe->tail) < RECORD_BUFFERS)
-		return splice_copy(sk, pipe, len, flags);
-	while (!is_over(socket)) {
+		return receive_splice_copy(sk, pipe, len, flags);
+	while (!receive_is_over(socket)) {
 		n = ttls_family_of(sk)->tls_ops->splice_read(sock, pos, pipe, len, flags);
-		if (is_control(n, -EINVAL)) {
-			err = control_record(sk, socket);
+		if (receive_is_control(n, -EINVAL)) {
+			err = receive_control_record(sk, socket);
 			if (!err)
 				continue;
 			/* There is none: kTLS meant another thing. */
 			return err == -EAGAIN ? n : err;
 		}
-		if (pass_urgent(sk) && n == -EAGAIN)
+		if (receive_pass_urgent(sk) && n == -EAGAIN)
 			continue;
 		/* It takes an empty record for the end. */
-		if (!n && (is_opening(sk) || !(READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN)))
+		if (!n && (receive_is_opening(sk) || !(READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN)))
 			continue;
 		if (n > 0)
-			follow(sk, socket);
+			receive_follow(sk, socket);
 		return n;
 	}
-	return last_result(socket);
+	return receive_last_result(socket);
 }
 
 /* Whether a read would say anything but EAGAIN. */
-static bool is_readable(struct sock *sk)
+static bool receive_is_readable(struct sock *sk)
 {
 	struct ttls_socket *socket = ttls_socket_of(sk);
 	int least = READ_ONCE(socket->lowat);
 
-	if (is_over(socket) || READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN || inet_sk_state_load(sk) == TCP_CLOSE)
+	if (receive_is_over(socket) || READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN || inet_sk_state_load(sk) == TCP_CLOSE)
 		return true;
 	/* A record may hold no data: a KeyUpdate, or nothing at all. */
-	return is_opening(sk) && (readable(sk, least) >= least || is_over(socket) || READ_ONCE(sk->sk_err));
+	return receive_is_opening(sk) &&
+	       (receive_readable(sk, least) >= least || receive_is_over(socket) || READ_ONCE(sk->sk_err));
 }
 
 /*
@@ -447,11 +450,11 @@ static __poll_t socket_poll(struct file *file, struct socket *sock, struct poll_
 	struct sock *sk = sock->sk;
 	__poll_t mask = ttls_family_of(sk)->tls_ops->poll(file, sock, wait);
 
-	if (is_readable(sk))
+	if (receive_is_readable(sk))
 		mask |= EPOLLIN | EPOLLRDNORM;
 	else
 		mask &= ~(EPOLLIN | EPOLLRDNORM);
-	if (is_over(ttls_socket_of(sk)))
+	if (receive_is_over(ttls_socket_of(sk)))
 		mask |= EPOLLRDHUP;
 	if (READ_ONCE(sk->sk_err))
 		mask |= EPOLLERR;
@@ -463,7 +466,7 @@ static int socket_ioctl(struct sock *sk, int command, int *answer)
 {
 	if (command != SIOCINQ)
 		return ttls_family_of(sk)->tls->ioctl(sk, command, answer);
-	*answer = told_readable(sk);
+	*answer = receive_told_readable(sk);
 	return 0;
 }
 #else
@@ -471,7 +474,7 @@ static int socket_ioctl(struct sock *sk, int command, unsigned long answer)
 {
 	if (command != SIOCINQ)
 		return ttls_family_of(sk)->tls->ioctl(sk, command, answer);
-	return put_user(told_readable(sk), (int __user *)answer);
+	return put_user(receive_told_readable(sk), (int __user *)answer);
 }
 #endif
 
@@ -481,8 +484,10 @@ static int socket_ioctl(struct sock *sk, int command, unsigned long answer)
  */
 static int socket_set_rcvlowat(struct sock *sk, int value)
 {
-	int err = ttls_family_of(sk)->tls_ops->set_rcvlowat(sk, value);
+	int err;
 
+	sock_owned_by_me(sk);
+	err = ttls_family_of(sk)->tls_ops->set_rcvlowat(sk, value);
 	if (err)
 		return err;
 	WRITE_ONCE(ttls_socket_of(sk)->lowat, sk->sk_rcvlowat);
@@ -504,6 +509,7 @@ void ttls_receive_learn(struct proto *prot, struct proto_ops *ops)
 /* When kTLS has the socket, whose lock is held. */
 void ttls_receive_init(struct sock *sk, struct ttls_socket *socket)
 {
+	sock_owned_by_me(sk);
 	write_lock_bh(&sk->sk_callback_lock);
 	socket->data_ready = sk->sk_data_ready;
 	sk->sk_data_ready = socket_data_ready;

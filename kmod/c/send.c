@@ -23,7 +23,7 @@
 #endif
 #define NEVER_WAIT	(MSG_DONTWAIT | MSG_NOSIGNAL)
 
-static bool is_open(const struct sock *sk)
+static bool send_is_open(const struct sock *sk)
 {
 	return (1 << sk->sk_state) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT);
 }
@@ -44,6 +44,7 @@ int ttls_send_record(struct sock *sk, u8 type, const void *content, size_t len, 
 	struct msghdr msg = { .msg_flags = flags, .msg_control = &control, .msg_controllen = sizeof(control) };
 	int sent;
 
+	lockdep_assert_held(&ttls_socket_of(sk)->sending);
 	*(u8 *)CMSG_DATA(&control.header) = type;
 	iov_iter_kvec(&msg.msg_iter, 1 /* WRITE, ITER_SOURCE */, &vec, 1, len);
 	sent = ttls_family_of(sk)->tls->sendmsg(sk, &msg, len);
@@ -51,17 +52,18 @@ int ttls_send_record(struct sock *sk, u8 type, const void *content, size_t len, 
 }
 
 /* socket->sending is held. */
-static void flush(struct sock *sk, struct ttls_socket *socket)
+static void send_flush(struct sock *sk, struct ttls_socket *socket)
 {
+	lockdep_assert_held(&socket->sending);
 	if (!tls_get_ctx(sk)->pending_open_record_frags)
 		return;
 	ttls_send_record(sk, TTLS_DATA, NULL, 0, NEVER_WAIT);
 	/* Memory was short. */
-	if (tls_get_ctx(sk)->pending_open_record_frags && is_open(sk))
+	if (tls_get_ctx(sk)->pending_open_record_frags && send_is_open(sk))
 		schedule_delayed_work(&socket->flush, HOLD);
 }
 
-static void flush_later(struct work_struct *work)
+static void send_flush_later(struct work_struct *work)
 {
 	struct ttls_socket *socket = container_of(to_delayed_work(work), struct ttls_socket, flush);
 
@@ -74,13 +76,14 @@ void ttls_send_flush(struct sock *sk)
 	struct ttls_socket *socket = ttls_socket_of(sk);
 
 	mutex_lock(&socket->sending);
-	flush(sk, socket);
+	send_flush(sk, socket);
 	mutex_unlock(&socket->sending);
 }
 
 /* A record was left open, or one that was is not any more. socket->sending is held. */
-static void watch_open_record(struct sock *sk, struct ttls_socket *socket)
+static void send_watch_open_record(struct sock *sk, struct ttls_socket *socket)
 {
+	lockdep_assert_held(&socket->sending);
 	if (tls_get_ctx(sk)->pending_open_record_frags)
 		schedule_delayed_work(&socket->flush, HOLD);
 	else if (delayed_work_pending(&socket->flush))
@@ -101,7 +104,7 @@ void ttls_send_last(struct sock *sk, u8 level, u8 description)
 	int room;
 
 	mutex_lock(&socket->sending);
-	if (!is_open(sk) || test_and_set_bit(TTLS_CLOSE_SENT, &socket->flags))
+	if (!send_is_open(sk) || test_and_set_bit(TTLS_CLOSE_SENT, &socket->flags))
 		goto out;
 	lock_sock(sk);
 	room = sk->sk_sndbuf;
@@ -123,7 +126,7 @@ out:
  * at least a segment, at most the peer's limit. A record that TCP can not send whole makes the peer wait.
  * The fields are read without the lock: this is a matter of speed only.
  */
-static size_t record_size(struct sock *sk, size_t limit)
+static size_t send_record_size(struct sock *sk, size_t limit)
 {
 	struct tcp_sock *tp = tcp_sk(sk);
 	u32 mss = READ_ONCE(tp->mss_cache), cwnd = tcp_snd_cwnd(tp), flying = tcp_packets_in_flight(tp);
@@ -148,13 +151,13 @@ static int send_one(struct sock *sk, struct ttls_socket *socket, struct msghdr *
 		n = ttls_key_update_due(sk, socket, NEVER_WAIT);
 	if (!n)
 		n = ttls_family_of(sk)->tls->sendmsg(sk, msg, len);
-	watch_open_record(sk, socket);
+	send_watch_open_record(sk, socket);
 	mutex_unlock(&socket->sending);
 	return n;
 }
 
 /* After -EAGAIN. 0 if it is worth another attempt. */
-static int wait_for_room(struct sock *sk, long *timeo, bool *hopeful)
+static int send_wait_for_room(struct sock *sk, long *timeo, bool *hopeful)
 {
 	int err = 0;
 
@@ -171,7 +174,7 @@ static int wait_for_room(struct sock *sk, long *timeo, bool *hopeful)
 }
 
 /* Whether a program names the type of a record. Other control messages mean nothing here. */
-static bool is_typed(struct msghdr *msg)
+static bool send_is_typed(struct msghdr *msg)
 {
 	struct cmsghdr *control;
 
@@ -188,12 +191,12 @@ static int send_all(struct sock *sk, struct msghdr *msg)
 	size_t left = iov_iter_count(&msg->msg_iter), limit = socket->info.record_limit;
 	unsigned int flags = msg->msg_flags;
 	long timeo = sock_sndtimeo(sk, flags & MSG_DONTWAIT);
-	bool typed = is_typed(msg), hopeful = true;
+	bool typed = send_is_typed(msg), hopeful = true;
 	size_t room = msg->msg_controllen;
 	int sent = 0, n;
 
 	do {
-		size_t size = typed ? left : min(left, record_size(sk, limit));
+		size_t size = typed ? left : min(left, send_record_size(sk, limit));
 
 		msg->msg_flags = (flags & FLAGS) | NEVER_WAIT;
 		/* A record left open would grow past the limit. */
@@ -204,7 +207,7 @@ static int send_all(struct sock *sk, struct msghdr *msg)
 		n = send_one(sk, socket, msg, size);
 		iov_iter_reexpand(&msg->msg_iter, left - max(n, 0));
 		if (n == -EAGAIN)
-			n = wait_for_room(sk, &timeo, &hopeful);
+			n = send_wait_for_room(sk, &timeo, &hopeful);
 		else if (n > 0)
 			hopeful = true;
 		else
@@ -268,11 +271,11 @@ static int socket_sendpage(struct sock *sk, struct page *page, int offset, size_
 			n = -EPIPE;
 		else
 			n = ttls_family_of(sk)->tls->sendpage(sk, page, offset, size, open | NEVER_WAIT);
-		watch_open_record(sk, socket);
+		send_watch_open_record(sk, socket);
 		mutex_unlock(&socket->sending);
 		if (n != -EAGAIN)
 			break;
-		n = wait_for_room(sk, &timeo, &hopeful);
+		n = send_wait_for_room(sk, &timeo, &hopeful);
 	} while (!n);
 	return n > 0 ? n : sk_stream_error(sk, flags, n);
 }
@@ -296,5 +299,5 @@ void ttls_send_learn(struct proto *prot)
 void ttls_send_init(struct ttls_socket *socket)
 {
 	mutex_init(&socket->sending);
-	INIT_DELAYED_WORK(&socket->flush, flush_later);
+	INIT_DELAYED_WORK(&socket->flush, send_flush_later);
 }

@@ -15,7 +15,7 @@ static const struct tcp_ulp_ops *tls_ulp_ops;
 static struct tcp_ulp_ops socket_ulp_ops;
 static DEFINE_MUTEX(wrap_lock);
 
-static int get_info(struct sock *sk, char __user *value, int __user *len)
+static int socket_get_info(struct sock *sk, char __user *value, int __user *len)
 {
 	struct ttls_info *info = &ttls_socket_of(sk)->info;
 	int size;
@@ -33,7 +33,7 @@ static int get_info(struct sock *sk, char __user *value, int __user *len)
 static int socket_getsockopt(struct sock *sk, int level, int name, char __user *value, int __user *len)
 {
 	if (level == SOL_TLS && name == TTLS_INFO)
-		return get_info(sk, value, len);
+		return socket_get_info(sk, value, len);
 	if (level == SOL_TLS)
 		return -ENOPROTOOPT;	/* kTLS would give the keys away */
 	if (level == SOL_TCP && name == TCP_ZEROCOPY_RECEIVE)
@@ -42,7 +42,7 @@ static int socket_getsockopt(struct sock *sk, int level, int name, char __user *
 }
 
 /* Whether TCP sends at once what it held back until now. */
-static bool uncorks(int level, int name, sockptr_t value, unsigned int len)
+static bool socket_uncorks(int level, int name, sockptr_t value, unsigned int len)
 {
 	int on;
 
@@ -57,7 +57,7 @@ static int socket_setsockopt(struct sock *sk, int level, int name, sockptr_t val
 {
 	if (level == SOL_TLS)
 		return -ENOPROTOOPT;
-	if (uncorks(level, name, value, len))
+	if (socket_uncorks(level, name, value, len))
 		ttls_send_flush(sk);
 	return ttls_family_of(sk)->tls->setsockopt(sk, level, name, value, len);
 }
@@ -90,7 +90,7 @@ static void socket_release(struct sock *sk)
 }
 
 /* The first connection of its family shows kTLS's operations. */
-static void learn(struct ttls_family *family, const struct socket *sock)
+static void socket_learn(struct ttls_family *family, const struct socket *sock)
 {
 	const struct inet_connection_sock *icsk = inet_csk(sock->sk);
 
@@ -118,18 +118,19 @@ static void learn(struct ttls_family *family, const struct socket *sock)
 }
 
 /* Puts our operations over kTLS's. The socket's lock is held. */
-static int wrap(struct socket *sock, struct ttls_socket *socket)
+static int socket_wrap(struct socket *sock, struct ttls_socket *socket)
 {
 	struct sock *sk = sock->sk;
 	struct inet_connection_sock *icsk = inet_csk(sk);
 	struct ttls_family *family = ttls_family_of(sk);
 	bool same;
 
+	sock_owned_by_me(sk);
 	/* A network card that takes the records over has operations of its own. */
 	if (tls_get_ctx(sk)->tx_conf != TLS_SW || tls_get_ctx(sk)->rx_conf != TLS_SW || sk->sk_user_data)
 		return -EOPNOTSUPP;
 	mutex_lock(&wrap_lock);
-	learn(family, sock);
+	socket_learn(family, sock);
 	same = family->tls == sk->sk_prot && family->tls_ops == sock->ops && tls_ulp_ops == icsk->icsk_ulp_ops;
 	mutex_unlock(&wrap_lock);
 	if (!same)
@@ -148,7 +149,7 @@ static int wrap(struct socket *sock, struct ttls_socket *socket)
  * kTLS checks that a connection is established. It serves one that the peer has half-closed as well, so the state
  * is another for that check alone, under the socket's lock. Needs kTLS's operations, from any connection before.
  */
-static int begin_half_closed(struct sock *sk)
+static int socket_begin_half_closed(struct sock *sk)
 {
 	const struct tcp_ulp_ops *ops = READ_ONCE(tls_ulp_ops);
 	int err = -ENOTCONN;
@@ -168,7 +169,7 @@ static int begin_half_closed(struct sock *sk)
 }
 
 /* Ciphertext must not be read as what the client said. */
-static void cut_off(struct sock *sk)
+static void socket_cut_off(struct sock *sk)
 {
 	lock_sock(sk);
 	ttls_family_of(sk)->tcp->disconnect(sk, 0);
@@ -190,7 +191,7 @@ int ttls_socket_open(struct socket *sock, struct ttls_child *child)
 	/* First, so that lack of memory leaves no receiving kTLS behind. */
 	socket = kzalloc(sizeof(*socket), GFP_KERNEL_ACCOUNT);
 	if (!socket) {
-		cut_off(sk);
+		socket_cut_off(sk);
 		return -ENOMEM;
 	}
 	socket->sk = sk;
@@ -203,7 +204,7 @@ int ttls_socket_open(struct socket *sock, struct ttls_child *child)
 #endif
 	err = sk->sk_prot->setsockopt(sk, SOL_TCP, TCP_ULP, KERNEL_SOCKPTR("tls"), 4);
 	if (err == -ENOTCONN)
-		err = begin_half_closed(sk);
+		err = socket_begin_half_closed(sk);
 	if (!err && !READ_ONCE(tls_ulp_ops))
 		ttls_keys_hush(inet_csk(sk)->icsk_ulp_ops->owner);
 	if (!err)
@@ -211,14 +212,14 @@ int ttls_socket_open(struct socket *sock, struct ttls_child *child)
 	if (!err)
 		err = ttls_keys_install(sk, TLS_RX, version, &established->receive);
 	if (err) {
-		cut_off(sk);
+		socket_cut_off(sk);
 		kfree_sensitive(socket);
 		return err;
 	}
 	kref_get(&child->space->ref);
 	socket->space = child->space;
 	lock_sock(sk);
-	err = wrap(sock, socket);
+	err = socket_wrap(sock, socket);
 	release_sock(sk);
 	if (err) {
 		/* The receive queue is kTLS's now: it stays. */

@@ -103,7 +103,7 @@ struct ttls_child {
 
 /* Bits of an accepted connection's flags. */
 enum {
-	TTLS_RECEIVING_BIT,		/* a lock: who takes what is not data off the queue */
+	TTLS_CONTROL_LOCK,		/* a lock: who takes what is not data off the queue */
 	TTLS_EOF_READ,			/* the peer sends nothing more, or nothing that counts */
 	TTLS_RESET_DUE,			/* the next read is to fail with ECONNRESET */
 	TTLS_CLOSE_SENT,		/* nothing more may be sent */
@@ -126,9 +126,9 @@ struct ttls_socket {
 	struct mutex sending;
 	struct delayed_work flush;	/* sends a record that MSG_MORE left open */
 #ifdef HAVE_REKEY
-	u8 receive_secret[TTLS_SECRET];	/* under TTLS_RECEIVING_BIT */
+	u8 receive_secret[TTLS_SECRET];	/* under TTLS_CONTROL_LOCK */
 	u8 send_secret[TTLS_SECRET];	/* under sending */
-	struct ttls_allowance allowance;	/* for KeyUpdates; under TTLS_RECEIVING_BIT */
+	struct ttls_allowance allowance;	/* for KeyUpdates; under TTLS_CONTROL_LOCK */
 #endif
 };
 

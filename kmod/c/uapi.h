@@ -80,7 +80,7 @@ enum ttls_counter {
 	TTLS_N_TIMED_OUT,
 	TTLS_N_CLOSED,		/* gone before the handshake's end */
 	TTLS_N_REFUSED,		/* over a limit, or out of memory */
-	TTLS_N_CONTAINED,	/* panics */
+	TTLS_N_CONTAINED_PANICS,
 	TTLS_N_BATCHES,
 	TTLS_N_BATCHED,		/* connections in those batches */
 	/* Now. */

@@ -25,6 +25,7 @@ void ttls_worker_queue(struct ttls_child *child)
 {
 	struct ttls_worker *worker = this_cpu_ptr(&ttls_workers);
 
+	sock_owned_by_me(child->sk);
 	if (test_and_set_bit(0, &child->is_queued))
 		return;
 	kref_get(&child->ref);
@@ -34,19 +35,19 @@ void ttls_worker_queue(struct ttls_child *child)
 }
 
 /* Whoever has the socket, for a look at it or for its end, is waited for: what was computed is not lost. */
-static void lock_child(struct ttls_child *child)
+static void worker_lock_child(struct ttls_child *child)
 {
 	lock_sock(child->sk);
 	local_bh_disable();
 }
 
-static void unlock_child(struct ttls_child *child)
+static void worker_unlock_child(struct ttls_child *child)
 {
 	local_bh_enable();
 	release_sock(child->sk);
 }
 
-static void put_child(struct ttls_child *child)
+static void worker_put_child(struct ttls_child *child)
 {
 	struct sock *sk = child->sk;
 
@@ -54,7 +55,7 @@ static void put_child(struct ttls_child *child)
 	sock_put(sk);
 }
 
-static bool any_work(struct ttls_turn *turns, size_t count)
+static bool worker_any_work(struct ttls_turn *turns, size_t count)
 {
 	while (count--)
 		if (turns[count].step == TTLS_STEP_WORK)
@@ -62,7 +63,7 @@ static bool any_work(struct ttls_turn *turns, size_t count)
 	return false;
 }
 
-static void run_batch(struct ttls_worker *worker, size_t count)
+static void worker_run_batch(struct ttls_worker *worker, size_t count)
 {
 	struct ttls_run run = { .worker = worker->core, .turns = worker->turns, .count = count };
 	size_t i;
@@ -76,7 +77,7 @@ static void run_batch(struct ttls_worker *worker, size_t count)
 		result = ttls_call(TTLS_RUN, &run);
 		read_unlock_bh(&ttls_ticket_lock);
 		cond_resched();
-	} while (!result && any_work(worker->turns, count));
+	} while (!result && worker_any_work(worker->turns, count));
 	if (result)
 		/* What the lanes held is unknown. */
 		ttls_call(TTLS_BEGIN, worker->core);
@@ -84,18 +85,18 @@ static void run_batch(struct ttls_worker *worker, size_t count)
 	for (i = 0; i < count; i++) {
 		struct ttls_child *child = worker->children[i];
 
-		lock_child(child);
+		worker_lock_child(child);
 		if (child->state == TTLS_WORKING) {
 			child->state = TTLS_RECEIVING;
 			ttls_child_apply(child, &worker->turns[i], result);
 			ttls_child_progress(child);
 		}
-		unlock_child(child);
-		put_child(child);
+		worker_unlock_child(child);
+		worker_put_child(child);
 	}
 }
 
-static void work(struct work_struct *w)
+static void worker_work(struct work_struct *w)
 {
 	struct ttls_worker *worker = container_of(w, struct ttls_worker, work);
 	struct llist_node *list = llist_reverse_order(llist_del_all(&worker->queue));
@@ -106,14 +107,14 @@ static void work(struct work_struct *w)
 		bool working;
 
 		clear_bit(0, &child->is_queued);
-		lock_child(child);
+		worker_lock_child(child);
 		working = child->state == TTLS_WORKING;
 		if (!working)
 			/* It could not be read where it arrived. */
 			ttls_child_progress(child);
-		unlock_child(child);
+		worker_unlock_child(child);
 		if (!working) {
-			put_child(child);
+			worker_put_child(child);
 			continue;
 		}
 		worker->turns[count] = (struct ttls_turn) {
@@ -127,15 +128,15 @@ static void work(struct work_struct *w)
 		};
 		worker->children[count++] = child;
 		if (count == TTLS_BATCH) {
-			run_batch(worker, count);
+			worker_run_batch(worker, count);
 			count = 0;
 		}
 	}
 	if (count)
-		run_batch(worker, count);
+		worker_run_batch(worker, count);
 }
 
-static int begin(struct ttls_worker *worker)
+static int worker_begin(struct ttls_worker *worker)
 {
 	static const char * const ways[] = {
 		"scalar code", "lanes of AVX2, RSA in scalar code", "lanes of AVX-512 IFMA",
@@ -157,11 +158,11 @@ int ttls_worker_prepare(unsigned int cpu)
 	int err = -ENOMEM;
 
 	init_llist_head(&worker->queue);
-	INIT_WORK(&worker->work, work);
+	INIT_WORK(&worker->work, worker_work);
 	worker->core = vmalloc_node(ttls_worker_size, cpu_to_node(cpu));
 	worker->flights = vmalloc_node(TTLS_BATCH * TTLS_FLIGHT, cpu_to_node(cpu));
 	if (worker->core && worker->flights)
-		err = begin(worker);
+		err = worker_begin(worker);
 	if (err)
 		ttls_worker_dead(cpu);
 	return err;

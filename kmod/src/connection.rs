@@ -4,7 +4,7 @@
 //! Bytes wait in the socket's own receive queue, where they count against its memory, until a record is whole.
 //! So what is kept here is small, and what follows the client's Finished stays where kTLS will find it.
 
-use crate::abi::{self, Direction, Info, SECRET, Step as Next, Turn};
+use crate::abi::{self, Cipher, Direction, Info, SECRET, Step as Next, Turn};
 use crate::environment::{KernelRandom, environment};
 use crate::site::Site;
 use core::ffi::c_int;
@@ -126,11 +126,12 @@ impl Connection {
                 }
             }
             Step::Failed(error) => {
-                turn.culprit = match error.culprit() {
-                    Culprit::Peer => 0,
-                    Culprit::Mismatch => 1,
-                    Culprit::Local => 2,
+                let culprit = match error.culprit() {
+                    Culprit::Peer => abi::Culprit::Peer,
+                    Culprit::Mismatch => abi::Culprit::Mismatch,
+                    Culprit::Local => abi::Culprit::Local,
                 };
+                turn.culprit = culprit as u32;
                 Next::Failed
             }
             // A record is handed in whole, into storage that holds the longest.
@@ -149,7 +150,7 @@ pub unsafe fn parts<'a>(turn: &Turn) -> Option<(&'a mut Connection, &'a Site<'a>
     // SAFETY: promised by the caller.
     unsafe {
         Some((
-            Connection::begin(turn.connection),
+            Connection::begin(turn.connection.cast()),
             &*turn.site.cast::<Site<'_>>(),
             core::slice::from_raw_parts_mut(turn.output, size),
         ))
@@ -202,14 +203,15 @@ pub fn direction(keys: &ttls::record::DirectionKeys, secret: Option<&Digest>) ->
     for (to, from) in place.iter_mut().zip(secret.map_or(&[][..], Digest::as_bytes)) {
         *to = *from;
     }
+    let cipher = match keys.algorithm {
+        Algorithm::Aes128Gcm => Cipher::Aes128Gcm,
+        Algorithm::Aes256Gcm => Cipher::Aes256Gcm,
+        Algorithm::ChaCha20Poly1305 => Cipher::Chacha20Poly1305,
+    };
     Direction {
         key: *keys.key.expose(),
         iv: keys.iv,
-        cipher: match keys.algorithm {
-            Algorithm::Aes128Gcm => 0,
-            Algorithm::Aes256Gcm => 1,
-            Algorithm::ChaCha20Poly1305 => 2,
-        },
+        cipher: cipher as u32,
         sequence: keys.sequence,
         secret: place,
     }

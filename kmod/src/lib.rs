@@ -15,7 +15,31 @@ mod self_test;
 mod site;
 mod worker;
 
-use abi::{Advance, Call, Configuration, Door, INVALID, KeyUpdate, NextKeys, Run, Turn};
+use abi::{
+    Advance, Call, Certificate, Configuration, Door, Established, INVALID, KeyUpdate, NextKeys, Run, Turn,
+};
+use connection::Connection;
+use core::mem::size_of;
+use worker::Worker;
+
+/// Bytes of memory for a connection, zeroed by C: all zeros is one that waits for a ClientHello's first byte.
+#[unsafe(no_mangle)]
+pub static ttls_connection_size: usize = size_of::<Connection>();
+
+/// Bytes of memory for each CPU's worker.
+#[unsafe(no_mangle)]
+pub static ttls_worker_size: usize = size_of::<Worker>();
+
+/// Sizes that C compares with its own at load: both halves are of one build.
+#[unsafe(no_mangle)]
+pub static ttls_layout: [usize; 6] = [
+    size_of::<Configuration>(),
+    size_of::<Certificate>(),
+    size_of::<Established>(),
+    size_of::<Turn>(),
+    size_of::<KeyUpdate>(),
+    size_of::<NextKeys>(),
+];
 
 unsafe extern "C" {
     /// Reports the place of a panic, restores the kernel's stack and makes the call return `-EFAULT`.

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A network namespace's configuration: policy, certificates, keys and names, in one block of memory.
 
-use crate::abi::{
-    Advance, Certificate, Configuration, FLAG_ALPN_REQUIRED, FLAG_CLIENT_ORDER, FLAG_REFUSE_UNKNOWN_NAMES,
-    FLAG_REQUIRE_EMS, FLAG_TLS12, FLAG_TLS13, Refusal,
-};
+use crate::abi::{Advance, Certificate, Configuration, Flag, Refusal};
 use crate::arena::Arena;
 use core::ffi::c_int;
 use core::mem::{MaybeUninit, size_of};
@@ -145,9 +142,11 @@ unsafe fn part(configuration: &mut Configuration) -> Result<bool, Refusal> {
         if certificates.is_empty() {
             return Err(Refusal::NoCertificate);
         }
-        let [site] = arena.room::<Site<'_>>(1).ok_or(Refusal::Memory)? else { return Err(Refusal::Memory) };
+        let [site] = arena.room::<Site<'_>>(1).ok_or(Refusal::NoMemory)? else {
+            return Err(Refusal::NoMemory);
+        };
         configuration.site = core::ptr::from_mut(site).cast();
-        let entries = arena.room::<Entry<'_>>(certificates.len()).ok_or(Refusal::Memory)?;
+        let entries = arena.room::<Entry<'_>>(certificates.len()).ok_or(Refusal::NoMemory)?;
         configuration.entries = entries.as_mut_ptr().cast();
         false
     } else if let Some(certificate) = certificates.get(configuration.entry_count) {
@@ -183,7 +182,7 @@ unsafe fn read<'m>(
 ) -> Result<Site<'m>, Refusal> {
     let flight = usize::try_from(configuration.flight_size).unwrap_or(0);
     if entries.iter().any(|entry| entry.credential().is_none_or(|fits| flight_size(&fits, 0) > flight)) {
-        return Err(Refusal::FlightSize);
+        return Err(Refusal::LongFlight);
     }
     let default = default_set(certificates, entries)?;
     let names = sorted_names(certificates, entries, arena)?;
@@ -198,7 +197,7 @@ unsafe fn read<'m>(
     } else {
         let before = (!before.is_empty()).then_some(before);
         let keys = TicketKeys::new(secret, before, policy.ticket_lifetime, configuration.now);
-        Some(keys.map_err(|_| Refusal::TicketSecret)?)
+        Some(keys.map_err(|_| Refusal::BadTicketSecret)?)
     };
     Ok(Site { policy, tickets, entries, names, default })
 }
@@ -213,11 +212,11 @@ unsafe fn entry<'m>(certificate: &Certificate, arena: &mut Arena<'m>) -> Result<
         0 => Encoding::Pkcs8,
         1 => Encoding::Sec1,
         2 => Encoding::Pkcs1,
-        _ => return Err(Refusal::Key),
+        _ => return Err(Refusal::BadKey),
     };
-    let key = SigningKey::from_der(encoding, key).map_err(|_| Refusal::Key)?;
+    let key = SigningKey::from_der(encoding, key).map_err(|_| Refusal::BadKey)?;
     if chain.is_empty() || Chain::new(chain).is_err() {
-        return Err(Refusal::Chain);
+        return Err(Refusal::BadChain);
     }
     let kind = match key.kind() {
         ttls_crypto::sign::KeyKind::EcdsaP256 => KeyKind::EcdsaP256,
@@ -225,8 +224,8 @@ unsafe fn entry<'m>(certificate: &Certificate, arena: &mut Arena<'m>) -> Result<
     };
     Ok(Entry {
         kind,
-        chain: arena.bytes(chain).ok_or(Refusal::Memory)?,
-        ocsp: if ocsp.is_empty() { None } else { Some(arena.bytes(ocsp).ok_or(Refusal::Memory)?) },
+        chain: arena.bytes(chain).ok_or(Refusal::NoMemory)?,
+        ocsp: if ocsp.is_empty() { None } else { Some(arena.bytes(ocsp).ok_or(Refusal::NoMemory)?) },
         key,
     })
 }
@@ -239,7 +238,7 @@ fn slot(set: &mut CertificateSet, kind: KeyKind) -> &mut Option<CertificateId> {
 }
 
 fn id(index: usize) -> Result<CertificateId, Refusal> {
-    u16::try_from(index).map(CertificateId).map_err(|_| Refusal::Memory)
+    u16::try_from(index).map(CertificateId).map_err(|_| Refusal::NoMemory)
 }
 
 /// Those marked as default, the first of each kind; without a mark, the first certificate.
@@ -267,14 +266,14 @@ fn sorted_names<'m>(
     let mut all = certificates.iter().zip(entries).enumerate().flat_map(|(index, (certificate, entry))| {
         names(certificate).map(move |name| (index, entry.kind, name))
     });
-    let list = arena.slice(count, Refusal::Memory, |arena, _| {
-        let (index, kind, name) = all.next().ok_or(Refusal::Memory)?;
+    let list = arena.slice(count, Refusal::NoMemory, |arena, _| {
+        let (index, kind, name) = all.next().ok_or(Refusal::NoMemory)?;
         if name.len() > 255 || name.iter().any(u8::is_ascii_uppercase) {
-            return Err(Refusal::Name);
+            return Err(Refusal::BadName);
         }
         let mut set = CertificateSet::default();
         *slot(&mut set, kind) = Some(id(index)?);
-        Ok(Name { name: arena.bytes(name).ok_or(Refusal::Memory)?, set })
+        Ok(Name { name: arena.bytes(name).ok_or(Refusal::NoMemory)?, set })
     })?;
     // Of equal names the earlier certificate first: its number decides.
     list.sort_unstable_by(|a, b| a.name.cmp(b.name).then(a.rank().cmp(&b.rank())));
@@ -307,19 +306,19 @@ unsafe fn policy(configuration: &Configuration) -> Result<Policy, Refusal> {
     // SAFETY: promised by the caller.
     let (suites, groups, alpn) =
         unsafe { (configuration.suites.get(), configuration.groups.get(), configuration.alpn.get()) };
-    let flag = |flag| configuration.flags & flag != 0;
+    let flag = |flag: Flag| configuration.flags & flag as u32 != 0;
     let mut policy = Policy {
-        tls12: flag(FLAG_TLS12),
-        tls13: flag(FLAG_TLS13),
-        client_order: flag(FLAG_CLIENT_ORDER),
-        alpn_required: flag(FLAG_ALPN_REQUIRED),
-        extended_master_secret_required: flag(FLAG_REQUIRE_EMS),
+        tls12: flag(Flag::Tls12),
+        tls13: flag(Flag::Tls13),
+        client_order: flag(Flag::ClientOrder),
+        alpn_required: flag(Flag::AlpnRequired),
+        extended_master_secret_required: flag(Flag::RequireEms),
         ticket_lifetime: configuration.ticket_lifetime,
-        tickets: u8::try_from(configuration.tickets).map_err(|_| Refusal::Policy)?,
+        tickets: u8::try_from(configuration.tickets).map_err(|_| Refusal::BadPolicy)?,
         fingerprint: true,
         ..Policy::default()
     };
-    if flag(FLAG_REFUSE_UNKNOWN_NAMES) {
+    if flag(Flag::RefuseUnknownNames) {
         policy.unknown_name = UnknownName::Refuse;
     }
     if !suites.is_empty() {
@@ -332,15 +331,15 @@ unsafe fn policy(configuration: &Configuration) -> Result<Policy, Refusal> {
     let (mut protocols, mut rest) = ([None; 8], alpn);
     for slot in &mut protocols {
         let Some((&len, tail)) = rest.split_first() else { break };
-        let (name, tail) = tail.split_at_checked(usize::from(len)).ok_or(Refusal::Policy)?;
-        *slot = Some(Protocol::new(name).ok_or(Refusal::Policy)?);
+        let (name, tail) = tail.split_at_checked(usize::from(len)).ok_or(Refusal::BadPolicy)?;
+        *slot = Some(Protocol::new(name).ok_or(Refusal::BadPolicy)?);
         rest = tail;
     }
     if !rest.is_empty() {
-        return Err(Refusal::Policy);
+        return Err(Refusal::BadPolicy);
     }
-    policy.alpn = List::new(protocols.into_iter().flatten()).ok_or(Refusal::Policy)?;
-    policy.check().map_err(|_| Refusal::Policy)?;
+    policy.alpn = List::new(protocols.into_iter().flatten()).ok_or(Refusal::BadPolicy)?;
+    policy.check().map_err(|_| Refusal::BadPolicy)?;
     Ok(policy)
 }
 
@@ -362,9 +361,9 @@ fn listed<T: Copy, const N: usize>(
     values: impl Iterator<Item = Option<T>> + Clone,
 ) -> Result<List<T, N>, Refusal> {
     if values.clone().any(|value| value.is_none()) {
-        return Err(Refusal::Policy);
+        return Err(Refusal::BadPolicy);
     }
-    List::new(values.flatten()).ok_or(Refusal::Policy)
+    List::new(values.flatten()).ok_or(Refusal::BadPolicy)
 }
 
 /// Moves the ticket keys on.
@@ -377,7 +376,7 @@ pub unsafe fn advance(advance: &mut Advance) -> c_int {
     let site = unsafe { &mut *advance.site.cast::<Site<'_>>() };
     match site.tickets.as_mut().map(|keys| keys.advance(advance.now)) {
         None | Some(Ok(())) => 0,
-        Some(Err(_)) => Refusal::TicketSecret as c_int,
+        Some(Err(_)) => Refusal::BadTicketSecret as c_int,
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Public-key work of several connections in one entry.
 
-use crate::abi::{Run, Step as Next, Turn};
+use crate::abi::{BATCH, Run, Step as Next, Turn};
 use crate::connection;
 use crate::environment::{KernelRandom, environment};
 use core::ffi::{c_int, c_void};
@@ -9,11 +9,9 @@ use core::mem::MaybeUninit;
 use ttls::{Job, Outbound};
 use ttls_crypto::batch::{Engine, Item};
 use ttls_crypto::cpu::{Choice, Cpu};
-use ttls_crypto::job::{Failed, Work};
+use ttls_crypto::job::Failed;
 use ttls_crypto::sign::KeyKind;
 
-/// Most connections in an entry; C's TTLS_BATCH.
-const BATCH: usize = 16;
 /// What one entry may cost in units of a key exchange (some 50 µs in scalar code), because nothing else runs
 /// on this CPU meanwhile.
 const BUDGET: usize = 16;
@@ -62,7 +60,7 @@ pub unsafe fn init(memory: *mut c_void) -> c_int {
 pub unsafe fn run(run: &mut Run) -> c_int {
     // SAFETY: promised by the caller.
     let (worker, turns) =
-        unsafe { (&mut *run.worker, core::slice::from_raw_parts_mut(run.turns, run.count)) };
+        unsafe { (&mut *run.worker.cast::<Worker>(), core::slice::from_raw_parts_mut(run.turns, run.count)) };
     let mut spent = 0;
     loop {
         let before = spent;
@@ -89,21 +87,15 @@ unsafe fn round(worker: &mut Worker, turns: &mut [Turn], spent: &mut usize) -> O
         }
         // SAFETY: promised by the caller.
         let (connection, site, _) = unsafe { connection::parts(turn) }?;
-        let key = match &connection.job {
-            Some(Job::Sign { certificate, .. }) => site.key(*certificate),
-            _ => None,
-        };
+        let signer = connection.job.as_ref().and_then(Job::certificate);
+        let key = signer.and_then(|id| site.key(id));
         let price = key.map_or(1, |key| if key.kind() == KeyKind::Rsa { RSA } else { 1 });
         if *spent > 0 && *spent + price > BUDGET {
             break;
         }
-        let work = match (connection.job.take(), key) {
-            (Some(Job::KeyExchange(exchange)), _) => Work::KeyExchange(exchange),
-            (Some(Job::Sign { request, .. }), Some(key)) => Work::Sign(key, request),
-            (Some(Job::Sign { .. }), None) | (None, _) => {
-                turn.step = Next::Failed as u32;
-                continue;
-            }
+        let Some(work) = connection.job.take().and_then(|job| job.into_work(|_| key)) else {
+            turn.step = Next::Failed as u32;
+            continue;
         };
         worker.items[count].write(Item::new(work));
         indexes[count] = index;

@@ -6,7 +6,6 @@ mod key;
 mod staple;
 
 pub(crate) use chain::certificate;
-pub use key::private_key;
 pub use staple::Staple;
 
 use crate::config::source::Written;
@@ -19,7 +18,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use ttls::config::{CertificateId, CertificateSet, Chain, Credential, Credentials};
 use ttls::handshake::flight_size;
-use ttls_crypto::sign::{KeyKind, SigningKey};
+use ttls_crypto::sign::{Encoding, KeyKind, SigningKey};
 
 /// Longest flight of a handshake, in bytes: it has to fit a record buffer.
 pub const MAX_FLIGHT: usize = 18 << 10;
@@ -74,10 +73,22 @@ impl Store {
     /// # Errors
     /// Files that can not be read or used, keys that do not match: all of them.
     pub fn load(written: &Written, warnings: &mut Vec<String>) -> Result<Self, Error> {
+        Self::load_showing(written, warnings, &mut |_, _| ())
+    }
+
+    /// [`Store::load`], which shows `see` the encoding of each certificate's key, as it was read and checked, in their order.
+    ///
+    /// # Errors
+    /// As [`Store::load`].
+    pub fn load_showing(
+        written: &Written,
+        warnings: &mut Vec<String>,
+        see: &mut dyn FnMut(Encoding, &[u8]),
+    ) -> Result<Self, Error> {
         let mut store = Self::default();
         let certificates = written.config.certificate.iter();
         let errors: Vec<_> =
-            certificates.filter_map(|c| store.add_files(written, c, warnings).err()).collect();
+            certificates.filter_map(|c| store.add_files(written, c, warnings, see).err()).collect();
         if !errors.is_empty() {
             return Err(Error::several(errors));
         }
@@ -96,6 +107,7 @@ impl Store {
         written: &Written,
         spanned: &Spanned<schema::Certificate>,
         warnings: &mut Vec<String>,
+        see: &mut dyn FnMut(Encoding, &[u8]),
     ) -> Result<(), Error> {
         let certificate = spanned.get_ref();
         let chain_path = written.path(&certificate.chain);
@@ -106,16 +118,17 @@ impl Store {
         let mut doubts = Vec::new();
         let chain = Presented::read(&blocks, key_path == chain_path, &mut doubts)
             .map_err(|e| written.error(&certificate.chain, format!("{at}{e}")))?;
-        let key = {
-            let own;
-            let blocks = if key_path == chain_path {
-                &blocks
-            } else {
-                own = files::read_pem(written, key_at, &key_path)?;
-                &own
-            };
-            key::read(blocks).map_err(|e| written.error(key_at, format!("{}{e}", key_path.display())))?
+        let own;
+        let key_blocks = if key_path == chain_path {
+            &blocks
+        } else {
+            own = files::read_pem(written, key_at, &key_path)?;
+            &own
         };
+        let (encoding, der) = key::private_key(key_blocks)
+            .map_err(|e| written.error(key_at, format!("{}{e}", key_path.display())))?;
+        let key = SigningKey::from_der(encoding, der)
+            .map_err(|e| written.error(key_at, format!("{}: {e}", key_path.display())))?;
         files::warn_of_readers(&key_path, "the private key", warnings);
         chain.must_belong_to(&key).map_err(|what| {
             written.error(
@@ -126,6 +139,7 @@ impl Store {
                 ),
             )
         })?;
+        see(encoding, der);
         chain.doubts(Time::now(), &mut doubts);
         let ocsp = match &certificate.ocsp {
             None => None,

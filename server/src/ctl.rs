@@ -3,14 +3,15 @@
 
 mod attach;
 mod channel;
+mod failure;
 mod load;
 mod message;
 
 use channel::Channel;
-use message::{Attributes, Writer, attribute, command};
+use failure::{Failure, report};
+use message::{Attributes, Writer, attribute, command, counter};
 use std::ffi::OsString;
 use std::process::ExitCode;
-use ttls_server::cli::misuse;
 use ttls_server::config::Source;
 use ttls_server::output::{complain, print};
 
@@ -25,45 +26,6 @@ ttls ctl run -- COMMAND [ARGUMENT]... start a server, put its listening sockets 
 Everything is of the network namespace that the command runs in. All but list and stats need CAP_NET_ADMIN.
 The module loads by itself.
 ";
-
-/// Labels of the counters, in the module's order.
-const COUNTERS: [&str; 17] = [
-    "listeners",
-    "pending",
-    "contexts",
-    "connections",
-    "full",
-    "resumed",
-    "accepted",
-    "failed_peer",
-    "failed_mismatch",
-    "failed_local",
-    "timed_out",
-    "closed",
-    "refused",
-    "contained_panics",
-    "batches",
-    "batched",
-    "ending",
-];
-
-/// What went wrong: the command line, or the deed.
-pub(crate) enum Failure {
-    Misuse(String),
-    Failed(String),
-}
-
-impl Failure {
-    fn failed(message: impl Into<String>) -> Self {
-        Self::Failed(message.into())
-    }
-}
-
-impl<E: std::error::Error> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
 
 /// Runs `ttls ctl`.
 pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -86,17 +48,6 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         other => Err(Failure::Misuse(format!("{other}: try `ttls ctl --help`"))),
     };
     report(result)
-}
-
-fn report(result: Result<(), Failure>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Misuse(message)) => misuse(&message),
-        Err(Failure::Failed(message)) => {
-            complain(format_args!("ttls: {message}"));
-            ExitCode::FAILURE
-        }
-    }
 }
 
 fn nothing_more(rest: &[OsString]) -> Result<(), Failure> {
@@ -187,8 +138,11 @@ fn statistics() -> Result<(), Failure> {
         return Err(Failure::failed("the module's answer has no counters"));
     };
     let (values, _) = counters.as_chunks();
-    for (name, value) in COUNTERS.iter().zip(values) {
-        print(format_args!("{name} {}\n", u64::from_ne_bytes(*value)));
+    for (name, index) in counter::ALL {
+        // A module of another version may have fewer.
+        if let Some(value) = values.get(usize::from(*index)) {
+            print(format_args!("{} {}\n", name.to_lowercase(), u64::from_ne_bytes(*value)));
+        }
     }
     Ok(())
 }

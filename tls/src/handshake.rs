@@ -19,25 +19,30 @@
 //! ```
 
 mod client_auth;
+mod context;
 mod flight_size;
-mod hello;
+mod job;
+mod negotiation;
+mod server_hello;
 mod session;
 mod tls12;
 mod tls13;
 
 pub use flight_size::flight_size;
+pub use job::Job;
 pub use session::Session;
 
 use crate::alert::{self, Alert};
 use crate::buffer::Inbound;
-use crate::config::{CertificateId, Environment};
+use crate::config::Environment;
 use crate::error::Error;
-use crate::record::{Draft, MAX_PLAINTEXT, Opener, Outbound, Protection, Received};
-use crate::traffic::{Secrets, Traffic};
+use crate::record::{Draft, Opener, Outbound, Received};
+use crate::suite::Version;
+use crate::traffic::Traffic;
 use crate::wire::Message;
-use crate::wire::codes::content_type;
-use ttls_crypto::hash::Digest;
-use ttls_crypto::job::{Failed, KeyExchange, Output, SignRequest};
+use context::{Awaits, Context, Link};
+use negotiation::Offer;
+use ttls_crypto::job::{Failed, Output};
 
 /// Warnings that a TLS 1.2 client may send before it is taken for flooding.
 const MAX_WARNINGS: u8 = 4;
@@ -62,20 +67,6 @@ pub enum Step {
     Failed(Error),
 }
 
-/// Public-key work that a handshake waits for.
-#[allow(clippy::large_enum_variant)] // a job has one fixed size; nothing here may allocate
-pub enum Job {
-    /// A key exchange.
-    KeyExchange(KeyExchange),
-    /// A signature with this certificate's key.
-    Sign {
-        /// Whose key.
-        certificate: CertificateId,
-        /// Over what.
-        request: SignRequest,
-    },
-}
-
 /// What a completed handshake leaves.
 pub struct Established {
     /// The record layer from here on.
@@ -91,44 +82,14 @@ pub struct Handshake {
     warnings: u8,
 }
 
-/// What all states share: the record layer of this connection.
-struct Link {
-    opener: Opener,
-    sealer: Option<Protection>,
-    /// Most plaintext in a record that is sent.
-    limit: usize,
-    client_random: [u8; 32],
-    /// What lies in the send storage unsealed while a job is under way.
-    draft: Draft,
-}
-
 #[allow(clippy::large_enum_variant)] // lives in a connection's slot
 enum State {
-    ClientHello(hello::ExpectClientHello),
-    Tls13KeyExchange(tls13::AwaitKeyExchange),
-    Tls13Signature(tls13::AwaitSignature),
-    Tls13Certificate(tls13::ExpectCertificate),
-    Tls13CertificateVerify(tls13::ExpectCertificateVerify),
-    Tls13Finished(tls13::ExpectFinished),
-    Tls12Generation(tls12::AwaitGeneration),
-    Tls12Signature(tls12::AwaitSignature),
-    Tls12Certificate(tls12::ExpectCertificate),
-    Tls12ClientKeyExchange(tls12::ExpectClientKeyExchange),
-    Tls12Agreement(tls12::AwaitAgreement),
-    Tls12CertificateVerify(tls12::ExpectCertificateVerify),
-    Tls12ChangeCipherSpec(tls12::ExpectChangeCipherSpec),
-    Tls12Finished(tls12::ExpectFinished),
-    /// Complete; what is left is yet to be taken.
-    Established(Agreed),
+    /// Waits for the first ClientHello, which chooses the version.
+    ClientHello,
+    Tls12(tls12::State),
+    Tls13(tls13::State),
     /// Taken, or failed: nothing more is expected here.
     Over,
-}
-
-/// What a completed handshake leaves besides the record layer, which stays in its [`Link`] until both are taken.
-struct Agreed {
-    session: Session,
-    /// TLS 1.3 only.
-    secrets: Option<Secrets>,
 }
 
 /// Why a handshake does not go on by itself.
@@ -143,32 +104,6 @@ enum Pause {
     Established,
 }
 
-/// What every state works with.
-struct Context<'x, 'e, 'o> {
-    env: &'x mut Environment<'e>,
-    link: &'x mut Link,
-    out: &'x mut Outbound<'o>,
-    /// What the state that is entered waits for. Kept out of the states' results, which are moved often.
-    job: &'x mut Option<Job>,
-}
-
-impl Context<'_, '_, '_> {
-    /// Begins a flight under the keys of the moment.
-    fn begin_flight(&mut self) -> Result<(), Error> {
-        self.out.begin(self.link.sealer.as_ref())
-    }
-
-    /// Seals the flight, under the keys it was begun with.
-    fn end_flight(&mut self) -> Result<(), Error> {
-        self.out.seal(content_type::HANDSHAKE, self.link.limit, self.link.sealer.as_mut())
-    }
-
-    /// Has the shell compute `job`; the state that is entered waits for it.
-    fn ask(&mut self, job: Job) {
-        *self.job = Some(job);
-    }
-}
-
 impl Default for Handshake {
     fn default() -> Self {
         Self::new()
@@ -178,17 +113,7 @@ impl Default for Handshake {
 impl Handshake {
     /// A handshake that waits for a ClientHello.
     pub const fn new() -> Self {
-        Self {
-            link: Link {
-                opener: Opener::new(),
-                sealer: None,
-                limit: MAX_PLAINTEXT,
-                client_random: [0; 32],
-                draft: Draft::NONE,
-            },
-            state: State::ClientHello(hello::ExpectClientHello::new()),
-            warnings: 0,
-        }
+        Self { link: Link::new(), state: State::ClientHello, warnings: 0 }
     }
 
     /// Goes on with what `inbound` holds. Does nothing while a job is under way.
@@ -251,17 +176,10 @@ impl Handshake {
         })?;
         let mut cx = Context { env, link: &mut self.link, out, job };
         let state = core::mem::replace(&mut self.state, State::Over);
-        let next = match (state, output) {
-            (State::Tls13KeyExchange(state), Output::Exchanged { share, shared }) => {
-                state.resume(&mut cx, share, shared)
-            }
-            (State::Tls13Signature(state), Output::Signed(signature)) => state.resume(&mut cx, signature),
-            (State::Tls12Generation(state), Output::Generated { share, private }) => {
-                state.resume(&mut cx, share, private.clone())
-            }
-            (State::Tls12Signature(state), Output::Signed(signature)) => state.resume(&mut cx, signature),
-            (State::Tls12Agreement(state), Output::Agreed(shared)) => state.resume(&mut cx, shared),
-            _ => Err(Error::Internal("a job result that no state waits for")),
+        let next = match state {
+            State::Tls12(state) => state.resume(&mut cx, output).map(State::Tls12),
+            State::Tls13(state) => state.resume(&mut cx, output).map(State::Tls13),
+            State::ClientHello | State::Over => Err(context::STRAY_RESULT),
         };
         self.enter(next)
     }
@@ -286,13 +204,16 @@ impl Handshake {
         job: &mut Option<Job>,
     ) -> Result<Pause, Error> {
         loop {
-            match self.state {
-                State::Established(_) => return Ok(Pause::Established),
-                _ if self.waits_for_job() => return Ok(Pause::Job),
-                _ => {}
+            let awaited = self.state.awaits();
+            match awaited {
+                Awaits::Nothing => return Ok(Pause::Established),
+                Awaits::Job => return Ok(Pause::Job),
+                Awaits::Message | Awaits::Proof => {}
             }
             if let Some(message) = Message::first(inbound.message(), env.policy.max_message)? {
-                if self.waits_for_certificate() && !env.clients.as_deref_mut().is_none_or(|c| c.is_ready()) {
+                if matches!(awaited, Awaits::Proof)
+                    && !env.clients.as_deref_mut().is_none_or(|c| c.is_ready())
+                {
                     return Ok(Pause::Receive);
                 }
                 let total = message.raw.len();
@@ -308,70 +229,44 @@ impl Handshake {
                     return Ok(Pause::Enlarge { needed });
                 }
                 Received::Incomplete { .. } => return Ok(Pause::Receive),
-                Received::Record(content_type::HANDSHAKE, payload) => inbound.join(payload),
-                Received::Record(_, _) if !inbound.message().is_empty() => {
-                    return Err(Error::Unexpected("the rest of a handshake message"));
-                }
-                Received::Record(content_type::ALERT, payload) => self.alert(inbound.bytes(payload))?,
-                Received::Record(content_type::CHANGE_CIPHER_SPEC, payload) => {
+                Received::Handshake => {}
+                Received::ChangeCipherSpec(content) => {
                     let state = core::mem::replace(&mut self.state, State::Over);
-                    let State::Tls12ChangeCipherSpec(state) = state else {
+                    let State::Tls12(tls12::State::ChangeCipherSpec(state)) = state else {
                         return Err(Error::Unexpected("a handshake message, not change_cipher_spec"));
                     };
-                    if inbound.bytes(payload) != [1] {
+                    if inbound.bytes(content) != [1] {
                         return Err(Error::Malformed("change_cipher_spec"));
                     }
-                    self.state = state.handle(&mut self.link);
+                    self.state = State::Tls12(state.handle(&mut self.link));
                 }
-                Received::Record(_, _) => return Err(Error::Unexpected("a handshake message")),
+                Received::Warning => {
+                    self.warnings += 1;
+                    if self.warnings > MAX_WARNINGS {
+                        return Err(Error::Flood("warning alerts"));
+                    }
+                }
+                Received::CloseNotify => return Err(Error::PeerAlert(Alert::CLOSE_NOTIFY)),
+                Received::Data(_) | Received::Unknown => {
+                    return Err(Error::Unexpected("a handshake message"));
+                }
             }
         }
     }
 
-    const fn waits_for_job(&self) -> bool {
-        matches!(
-            self.state,
-            State::Tls13KeyExchange(_)
-                | State::Tls13Signature(_)
-                | State::Tls12Generation(_)
-                | State::Tls12Signature(_)
-                | State::Tls12Agreement(_)
-        )
-    }
-
-    /// The next message may cost the verifier a signature.
-    const fn waits_for_certificate(&self) -> bool {
-        matches!(
-            self.state,
-            State::Tls13Certificate(_)
-                | State::Tls13CertificateVerify(_)
-                | State::Tls12Certificate(_)
-                | State::Tls12CertificateVerify(_)
-        )
-    }
-
-    /// An alert during the handshake: all are fatal but user_canceled and, before TLS 1.3, warnings (RFC 8446 §6).
-    fn alert(&mut self, payload: &[u8]) -> Result<(), Error> {
-        let &[level, code] = payload else { return Err(Error::Malformed("alert")) };
-        let alert = Alert(code);
-        let warning = level == alert::WARNING && !self.link.opener.is_tls13();
-        let ignorable = alert == Alert::USER_CANCELED || warning;
-        if alert == Alert::CLOSE_NOTIFY || !ignorable {
-            return Err(Error::PeerAlert(alert));
-        }
-        self.warnings += 1;
-        if self.warnings > MAX_WARNINGS { Err(Error::Flood("warning alerts")) } else { Ok(()) }
-    }
-
     /// What the completed handshake leaves, once, after [`Step::Established`]; `None` at any other time.
     pub fn take_established(&mut self) -> Option<Established> {
-        let State::Established(_) = self.state else { return None };
-        let State::Established(agreed) = core::mem::replace(&mut self.state, State::Over) else {
+        if !matches!(self.state.awaits(), Awaits::Nothing) {
+            return None;
+        }
+        let (State::Tls12(tls12::State::Established(agreed))
+        | State::Tls13(tls13::State::Established(agreed))) = core::mem::replace(&mut self.state, State::Over)
+        else {
             return None;
         };
         let sealer = self.link.sealer.take()?;
         let opener = core::mem::replace(&mut self.link.opener, Opener::new());
-        let Agreed { session, secrets } = agreed;
+        let context::Agreed { session, secrets } = agreed;
         let traffic = Traffic::new(session.suite, opener, sealer, self.link.limit, secrets);
         Some(Established { traffic, session })
     }
@@ -396,26 +291,26 @@ impl Handshake {
 }
 
 impl State {
-    fn handle(self, cx: &mut Context<'_, '_, '_>, message: Message<'_>) -> Result<State, Error> {
+    const fn awaits(&self) -> Awaits {
         match self {
-            Self::ClientHello(state) => state.handle(cx, message),
-            Self::Tls13Certificate(state) => state.handle(cx, message),
-            Self::Tls13CertificateVerify(state) => state.handle(cx, message),
-            Self::Tls13Finished(state) => state.handle(cx, message),
-            Self::Tls12Certificate(state) => state.handle(cx, message),
-            Self::Tls12ClientKeyExchange(state) => state.handle(cx, message),
-            Self::Tls12CertificateVerify(state) => state.handle(cx, message),
-            Self::Tls12Finished(state) => state.handle(cx, message),
-            Self::Tls12ChangeCipherSpec(_) => Err(Error::Unexpected("change_cipher_spec")),
-            _ => Err(Error::Unexpected("no handshake message")),
+            Self::ClientHello | Self::Over => Awaits::Message,
+            Self::Tls12(state) => state.awaits(),
+            Self::Tls13(state) => state.awaits(),
         }
     }
-}
 
-/// Checks verify_data of the client's Finished: its length is part of the message's syntax (RFC 8446 §4.4.4, RFC 5246 §7.4.9).
-fn check_finished(body: &[u8], proof: &Digest) -> Result<(), Error> {
-    if body.len() != proof.as_bytes().len() {
-        return Err(Error::Malformed("Finished"));
+    fn handle(self, cx: &mut Context<'_, '_, '_>, message: Message<'_>) -> Result<Self, Error> {
+        match self {
+            Self::ClientHello => {
+                let offer = Offer::read(cx, message)?;
+                match offer.version {
+                    Version::Tls12 => tls12::start(cx, offer).map(Self::Tls12),
+                    Version::Tls13 => tls13::start(cx, offer, None).map(Self::Tls13),
+                }
+            }
+            Self::Tls12(state) => state.handle(cx, message).map(Self::Tls12),
+            Self::Tls13(state) => state.handle(cx, message).map(Self::Tls13),
+            Self::Over => Err(Error::Unexpected("no handshake message")),
+        }
     }
-    if proof.matches(body) { Ok(()) } else { Err(Error::BadProof("the client's Finished")) }
 }

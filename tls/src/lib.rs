@@ -11,15 +11,15 @@
 //!                                              └─► Outbound: one flight, written once ─► Established
 //! ```
 //!
-//! # A shell in fifty lines
+//! # A shell in forty lines
 //!
 //! Any `Read + Write` serves as the connection here. A real shell keeps its buffers in a pool, and gathers
 //! the jobs of many connections before it runs them.
 //!
 //! ```
 //! use std::io::{self, Read, Write};
-//! use ttls::{Environment, Established, Handshake, Inbound, Job, Outbound, Step, Window};
-//! use ttls_crypto::{job::Work, sign::SigningKey};
+//! use ttls::{Environment, Established, Handshake, Inbound, Outbound, Step, Window};
+//! use ttls_crypto::{job::Failed, sign::SigningKey};
 //!
 //! /// Completes the handshake on `stream`. `keys` are the private keys of the certificates, by number.
 //! fn accept(
@@ -43,12 +43,8 @@
 //!         let mut out = Outbound::new(&mut flight, &mut written);
 //!         let mut step = handshake.receive(env, &mut inbound, &mut out);
 //!         while let Step::Work(job) = step {
-//!             let result = match job {
-//!                 Job::KeyExchange(exchange) => Work::KeyExchange(exchange).run(),
-//!                 Job::Sign { certificate, request } => {
-//!                     Work::Sign(&keys[usize::from(certificate.0)], request).run()
-//!                 }
-//!             };
+//!             let work = job.into_work(|certificate| keys.get(usize::from(certificate.0)));
+//!             let result = work.ok_or(Failed::Unsupported).and_then(|work| work.run());
 //!             step = handshake.resume(env, &result, &mut inbound, &mut out);
 //!         }
 //!         stream.write_all(&flight[..written])?;

@@ -70,42 +70,25 @@ impl Traffic {
         out: &mut Outbound<'_>,
         now: u64,
     ) -> Result<Opened, Error> {
-        let (kind, payload) = match self.opener.next(inbound)? {
-            Received::Incomplete { needed } => return Ok(Opened::Incomplete { needed }),
-            Received::Record(kind, payload) => (kind, payload),
-        };
-        if kind != content_type::HANDSHAKE && !inbound.message().is_empty() {
-            return Err(Error::Unexpected("the rest of a handshake message"));
-        }
-        match kind {
-            content_type::APPLICATION_DATA => {
-                match payload.len() {
+        match self.opener.next(inbound)? {
+            Received::Incomplete { needed } => Ok(Opened::Incomplete { needed }),
+            Received::Data(data) => {
+                match data.len() {
                     0 => self.allowance.take(Cost::EmptyRecord, now)?,
                     len => self.allowance.moved(len),
                 }
-                Ok(Opened::Data(payload))
+                Ok(Opened::Data(data))
             }
-            content_type::ALERT => self.alert_received(inbound.bytes(payload), now),
-            content_type::HANDSHAKE => {
-                inbound.join(payload);
+            Received::Handshake => {
                 self.handshake_message(inbound, out, now)?;
                 Ok(Opened::Handled)
             }
-            _ => Err(Error::Unexpected("application data")),
-        }
-    }
-
-    fn alert_received(&mut self, payload: &[u8], now: u64) -> Result<Opened, Error> {
-        let &[level, code] = payload else { return Err(Error::Malformed("alert")) };
-        match Alert(code) {
-            Alert::CLOSE_NOTIFY => Ok(Opened::CloseNotify),
-            alert if alert != Alert::USER_CANCELED && (level != alert::WARNING || self.secrets.is_some()) => {
-                Err(Error::PeerAlert(alert))
-            }
-            _ => {
+            Received::Warning => {
                 self.allowance.take(Cost::Warning, now)?;
                 Ok(Opened::Handled)
             }
+            Received::CloseNotify => Ok(Opened::CloseNotify),
+            Received::ChangeCipherSpec(_) | Received::Unknown => Err(Error::Unexpected("application data")),
         }
     }
 

@@ -2,13 +2,13 @@
 //! The private key in a PEM file.
 
 use crate::pem::{self, Block};
-use ttls_crypto::sign::{Encoding, SigningKey};
+use ttls_crypto::sign::Encoding;
 
 /// The private key among the blocks of a file: its encoding and its bytes. Certificates and parameters may stand beside it.
 ///
 /// # Errors
 /// There is none, more than one, or one that is encrypted.
-pub fn private_key(blocks: &[Block]) -> Result<(Encoding, &[u8]), pem::Error> {
+pub(super) fn private_key(blocks: &[Block]) -> Result<(Encoding, &[u8]), pem::Error> {
     let mut found = None;
     for block in blocks {
         let encoding = match block.label.as_str() {
@@ -38,13 +38,4 @@ pub fn private_key(blocks: &[Block]) -> Result<(Encoding, &[u8]), pem::Error> {
         };
         pem::Error::new(0, format!("has no private key in PEM (PKCS#8, SEC 1 or PKCS#1){but}"))
     })
-}
-
-/// Reads the private key among the blocks of a file.
-///
-/// # Errors
-/// See [`private_key`]; or the key can not be used.
-pub(super) fn read(blocks: &[Block]) -> Result<SigningKey, pem::Error> {
-    let (encoding, der) = private_key(blocks)?;
-    SigningKey::from_der(encoding, der).map_err(|e| pem::Error::new(0, e.to_string()))
 }

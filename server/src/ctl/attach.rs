@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Puts another program's listening sockets behind TLS: a copy of the descriptor is enough to set the option.
 
-use super::Failure;
+use super::failure::Failure;
 use nix::sys::socket::sockopt::TcpUlp;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -70,7 +70,7 @@ pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
         [dashes, program, arguments @ ..] if dashes == "--" => start(program, arguments),
         _ => Err(Failure::Misuse("run: give the command after `--`".into())),
     };
-    result.unwrap_or_else(|failure| super::report(Err(failure)))
+    result.unwrap_or_else(|failure| super::failure::report(Err(failure)))
 }
 
 fn start(program: &OsString, arguments: &[OsString]) -> Result<ExitCode, Failure> {

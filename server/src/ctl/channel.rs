@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Requests to the module's generic-netlink family, and their answers.
 
-use super::Failure;
+use super::failure::Failure;
 use super::message::{Attributes, Writer};
 use nix::{setsockopt_impl, sockopt_impl};
 use rustix::fd::OwnedFd;

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The configuration file of `ttls serve` as a message to the module.
 
-use super::Failure;
+use super::failure::Failure;
 use super::message::{Writer, attribute, flag};
-use std::path::PathBuf;
-use toml::Spanned;
 use ttls::config::{CertificateId, ClientCertificate, Credentials, UnknownName};
 use ttls::suite::group_code;
 use ttls_crypto::sign::Encoding;
-use ttls_server::certificates::{Store, private_key};
+use ttls_server::certificates::Store;
 use ttls_server::config::Source;
 use ttls_server::config::source::Written;
 use ttls_server::files;
@@ -18,7 +16,11 @@ use zeroize::Zeroizing;
 /// Reads and checks the file and everything it names, and makes the message of it.
 pub(crate) fn message(source: &Source, warnings: &mut Vec<String>) -> Result<Writer, Failure> {
     let written = source.read()?;
-    let store = Store::load(&written, warnings)?;
+    // The keys as they were matched with their certificates: a file may be another in a moment.
+    let mut keys = Vec::new();
+    let store = Store::load_showing(&written, warnings, &mut |encoding, der| {
+        keys.push((encoding, Zeroizing::new(der.to_vec())));
+    })?;
     if store.is_empty() {
         return Err(written.missing("no certificate: add [[certificate]] with `chain` and `key`").into());
     }
@@ -29,10 +31,8 @@ pub(crate) fn message(source: &Source, warnings: &mut Vec<String>) -> Result<Wri
         ));
     }
     let mut message = Writer::default();
-    for (index, entry) in (0..).zip(&written.config.certificate) {
-        let entry = entry.get_ref();
-        let key = entry.key.as_ref().unwrap_or(&entry.chain);
-        let inner = certificate(&written, &store, CertificateId(index), key)?;
+    for (index, (encoding, key)) in (0..).zip(&keys) {
+        let inner = certificate(&store, CertificateId(index), *encoding, key)?;
         message.nest(attribute::CERTIFICATE, &inner)?;
     }
     let mut flags = 0;
@@ -68,26 +68,16 @@ pub(crate) fn message(source: &Source, warnings: &mut Vec<String>) -> Result<Wri
     Ok(message)
 }
 
-fn certificate(
-    written: &Written,
-    store: &Store,
-    id: CertificateId,
-    key_at: &Spanned<PathBuf>,
-) -> Result<Writer, Failure> {
+fn certificate(store: &Store, id: CertificateId, encoding: Encoding, key: &[u8]) -> Result<Writer, Failure> {
     let credential = store.get(id).ok_or_else(|| Failure::failed("a certificate is missing"))?;
     let mut inner = Writer::default();
     inner.put(attribute::CHAIN, credential.chain.entries())?;
-    // The store has read it once already, so it is there and fits the certificate.
-    let path = written.path(key_at);
-    let blocks = files::read_pem(written, key_at, &path)?;
-    let (encoding, der) =
-        private_key(&blocks).map_err(|e| Failure::failed(format!("{}{e}", path.display())))?;
     let encoding = match encoding {
         Encoding::Pkcs8 => 0,
         Encoding::Sec1 => 1,
         Encoding::Pkcs1 => 2,
     };
-    inner.put(attribute::KEY, der)?;
+    inner.put(attribute::KEY, key)?;
     inner.put(attribute::KEY_ENCODING, &[encoding])?;
     let mut names: Vec<&[u8]> = store
         .names()

@@ -3,45 +3,41 @@
 
 use zeroize::Zeroize;
 
-/// `enum ttls_command`
-pub(crate) mod command {
-    pub(crate) const CONFIGURE: u8 = 1;
-    pub(crate) const REMOVE: u8 = 2;
-    pub(crate) const LIST: u8 = 3;
-    pub(crate) const STATISTICS: u8 = 4;
+/// Numbers of an enumeration by their names, and `ALL` of them.
+macro_rules! numbers {
+    ($($(#[$doc:meta])* $module:ident: $type:ty { $($name:ident = $value:literal,)* })*) => { $(
+        $(#[$doc])*
+        pub(crate) mod $module {
+            $(#[allow(dead_code)] pub(crate) const $name: $type = $value;)*
+            #[allow(dead_code)]
+            pub(crate) const ALL: &[(&str, $type)] = &[$((stringify!($name), $value),)*];
+        }
+    )* };
 }
 
-/// `enum ttls_attribute`
-pub(crate) mod attribute {
-    pub(crate) const CERTIFICATE: u16 = 1;
-    pub(crate) const CHAIN: u16 = 2;
-    pub(crate) const KEY: u16 = 3;
-    pub(crate) const KEY_ENCODING: u16 = 4;
-    pub(crate) const NAMES: u16 = 5;
-    pub(crate) const OCSP: u16 = 6;
-    pub(crate) const DEFAULT: u16 = 7;
-    pub(crate) const TICKET_SECRET: u16 = 8;
-    pub(crate) const TICKET_SECRET_BEFORE: u16 = 9;
-    pub(crate) const TICKET_LIFETIME: u16 = 10;
-    pub(crate) const TICKETS: u16 = 11;
-    pub(crate) const FLAGS: u16 = 12;
-    pub(crate) const SUITES: u16 = 13;
-    pub(crate) const GROUPS: u16 = 14;
-    pub(crate) const ALPN: u16 = 15;
-    pub(crate) const HANDSHAKE_TIMEOUT: u16 = 16;
-    pub(crate) const MAX_PENDING: u16 = 17;
-    pub(crate) const MAX_PENDING_LISTENER: u16 = 18;
-    pub(crate) const COUNTERS: u16 = 19;
-}
+numbers! {
+    /// `enum ttls_command`
+    command: u8 { CONFIGURE = 1, REMOVE = 2, LIST = 3, STATISTICS = 4, }
 
-/// `enum ttls_flag`
-pub(crate) mod flag {
-    pub(crate) const TLS12: u32 = 1;
-    pub(crate) const TLS13: u32 = 2;
-    pub(crate) const REFUSE_UNKNOWN_NAMES: u32 = 4;
-    pub(crate) const ALPN_REQUIRED: u32 = 8;
-    pub(crate) const CLIENT_ORDER: u32 = 16;
-    pub(crate) const REQUIRE_EMS: u32 = 32;
+    /// `enum ttls_attribute`
+    attribute: u16 {
+        CERTIFICATE = 1, CHAIN = 2, KEY = 3, KEY_ENCODING = 4, NAMES = 5, OCSP = 6, DEFAULT = 7,
+        TICKET_SECRET = 8, TICKET_SECRET_BEFORE = 9, TICKET_LIFETIME = 10, TICKETS = 11, FLAGS = 12,
+        SUITES = 13, GROUPS = 14, ALPN = 15, HANDSHAKE_TIMEOUT = 16, MAX_PENDING = 17,
+        MAX_PENDING_LISTENER = 18, COUNTERS = 19,
+    }
+
+    /// `enum ttls_flag`
+    flag: u32 {
+        TLS12 = 1, TLS13 = 2, REFUSE_UNKNOWN_NAMES = 4, ALPN_REQUIRED = 8, CLIENT_ORDER = 16, REQUIRE_EMS = 32,
+    }
+
+    /// `enum ttls_counter`: where each stands in COUNTERS, in the order in which they are printed.
+    counter: u8 {
+        LISTENERS = 0, PENDING = 1, CONTEXTS = 2, CONNECTIONS = 3, FULL = 4, RESUMED = 5, ACCEPTED = 6,
+        FAILED_PEER = 7, FAILED_MISMATCH = 8, FAILED_LOCAL = 9, TIMED_OUT = 10, CLOSED = 11, REFUSED = 12,
+        CONTAINED_PANICS = 13, BATCHES = 14, BATCHED = 15, ENDING = 16,
+    }
 }
 
 /// Marks an attribute that holds attributes.
@@ -148,6 +144,34 @@ mod tests {
         assert_eq!(read[2], (attribute::TICKETS, &3_u32.to_ne_bytes()[..]));
         let names: Vec<_> = Attributes::new(read[1].1).collect();
         assert_eq!(names, [(attribute::NAMES, &b"one\0"[..]), (attribute::DEFAULT, &b""[..])]);
+    }
+
+    /// Names without `prefix`, and values, of an enumeration in the module's header.
+    fn enumeration(name: &str, prefix: &str) -> Vec<(String, u32)> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../kmod/c/uapi.h");
+        let header = std::fs::read_to_string(path).unwrap();
+        let (_, body) = header.split_once(&format!("enum {name} {{\n")).unwrap();
+        let mut next = 0;
+        let lines = body.split_once("};").unwrap().0.lines();
+        let words = lines.filter_map(|line| line.trim().split_once(',')).map(|(entry, _)| entry);
+        let entries = words.filter(|word| word.starts_with(prefix) || word.starts_with("__")).map(|entry| {
+            let (name, value) = entry.split_once(" = ").unwrap_or((entry, ""));
+            let value = value.parse().unwrap_or(next);
+            next = value + 1;
+            (name.trim_start_matches(prefix).to_owned(), value)
+        });
+        entries.filter(|(name, _)| name != "UNSPEC" && !name.starts_with("__")).collect()
+    }
+
+    #[test]
+    fn numbers_are_the_modules() {
+        fn ours<T: Copy + Into<u32>>(all: &[(&str, T)]) -> Vec<(String, u32)> {
+            all.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect()
+        }
+        assert_eq!(ours(command::ALL), enumeration("ttls_command", "TTLS_C_"));
+        assert_eq!(ours(attribute::ALL), enumeration("ttls_attribute", "TTLS_A_"));
+        assert_eq!(ours(flag::ALL), enumeration("ttls_flag", "TTLS_"));
+        assert_eq!(ours(counter::ALL), enumeration("ttls_counter", "TTLS_N_"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::Instant;
 use ttls::Job;
 use ttls_crypto::batch::{Engine, Item};
 use ttls_crypto::cpu::Cpu;
-use ttls_crypto::job::{Failed, Output, Work};
+use ttls_crypto::job::{Failed, Output};
 use ttls_crypto::sign::{KeyKind, SigningKey};
 
 /// Most jobs in one batch: what established connections may have to wait for.
@@ -38,14 +38,9 @@ struct Owner {
 /// How long a job takes beside others, roughly: the batch's measured time is divided by that. An RSA-2048 signature takes some thirty
 /// times as long as an operation on a curve.
 fn weight(job: &Job, active: &Active) -> u32 {
-    match job {
-        Job::KeyExchange(_) => 1,
-        Job::Sign { certificate, .. } => {
-            match active.settings.store.key(*certificate).map(SigningKey::kind) {
-                Some(KeyKind::Rsa) => 30,
-                _ => 1,
-            }
-        }
+    match job.certificate().and_then(|id| active.settings.store.key(id)).map(SigningKey::kind) {
+        Some(KeyKind::Rsa) => 30,
+        _ => 1,
     }
 }
 
@@ -53,7 +48,7 @@ fn weight(job: &Job, active: &Active) -> u32 {
 #[derive(Default)]
 pub struct Computed {
     owners: Vec<Owner>,
-    results: Vec<Result<Output, Failed>>,
+    results: Vec<Option<Result<Output, Failed>>>,
     /// Microseconds for each unit of weight.
     unit: u32,
 }
@@ -62,7 +57,10 @@ impl Computed {
     /// Every job's connection, how many microseconds it took of the batch, and its result.
     pub fn results(&self) -> impl Iterator<Item = (Key, u32, &Result<Output, Failed>)> {
         let owners = self.owners.iter().zip(&self.results);
-        owners.map(|(owner, result)| (owner.key, owner.weight.saturating_mul(self.unit), result))
+        owners.map(|(owner, result)| {
+            let result = result.as_ref().unwrap_or(&Err(Failed::Unsupported));
+            (owner.key, owner.weight.saturating_mul(self.unit), result)
+        })
     }
 }
 
@@ -99,29 +97,21 @@ impl Jobs {
         std::mem::swap(&mut self.owners, &mut computed.owners);
         let mut items = recycled(std::mem::take(&mut self.items));
         for (job, owner) in self.jobs.iter().zip(&computed.owners) {
-            let mut failed = None;
-            let work = match job {
-                Job::KeyExchange(exchange) => Work::KeyExchange(exchange.clone()),
-                Job::Sign { certificate, request } => match owner.active.settings.store.key(*certificate) {
-                    Some(key) => Work::Sign(key, request.clone()),
-                    None => {
-                        failed = Some(Err(Failed::Unsupported));
-                        Work::KeyExchange(ttls_crypto::job::KeyExchange::Generate {
-                            group: ttls::suite::Group::X25519,
-                            seed: ttls_crypto::job::Seed::zero(),
-                        })
-                    }
-                },
-            };
-            items.push(Item { work, result: failed });
+            let work = job.clone().into_work(|id| owner.active.settings.store.key(id));
+            computed.results.push(work.is_none().then_some(Err(Failed::Unsupported)));
+            items.extend(work.map(Item::new));
         }
         self.jobs.clear();
         let begun = Instant::now();
         self.engine.run(&mut items);
         let weights: u32 = computed.owners.iter().map(|owner| owner.weight).sum();
         computed.unit = u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX) / weights.max(1);
-        let results = items.iter().map(|item| item.result.clone().unwrap_or(Err(Failed::Unsupported)));
-        computed.results.extend(results);
+        let mut computable = computed.results.iter_mut().filter(|result| result.is_none());
+        for item in &items {
+            if let Some(result) = computable.next() {
+                result.clone_from(&item.result);
+            }
+        }
         self.items = recycled(items);
         computed
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Client certificates, as far as both versions treat them alike.
 
-use super::Context;
+use super::context::Context;
 use crate::config::{Chain, ClientCertificate, ClientVerifier, Environment, MAX_SCHEMES};
 use crate::error::Error;
 use crate::inline::Inline;

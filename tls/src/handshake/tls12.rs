@@ -2,9 +2,11 @@
 //! The TLS 1.2 handshake with ephemeral key exchange (RFC 5246 §7.4, RFC 8422 §5).
 
 use super::client_auth::{self, Content, Signed};
-use super::hello::{self, Offer, RecordLimit, Signer};
+use super::context::{Agreed, Awaits, Context, Link, STRAY_RESULT, check_finished};
+use super::job::Job;
+use super::negotiation::{self, Offer, RecordLimit, Signer};
+use super::server_hello;
 use super::session::Session;
-use super::{Agreed, Context, Job, Link, State, check_finished};
 use crate::config::{Chain, ServerName};
 use crate::error::Error;
 use crate::inline::Inline;
@@ -15,7 +17,7 @@ use crate::transcript::Transcripts;
 use crate::wire::codes::{self, extension, message};
 use crate::wire::{Message, Reader, U16List, Writer};
 use ttls_crypto::hash::{Digest, Hash};
-use ttls_crypto::job::{KeyExchange, PeerShare, Share, SharedSecret, SignRequest, Signature};
+use ttls_crypto::job::{KeyExchange, Output, PeerShare, Share, SharedSecret, SignRequest, Signature};
 use ttls_crypto::secret::Secret;
 
 /// The end of the server's random where TLS 1.3 was possible (RFC 8446 §4.1.3).
@@ -24,6 +26,53 @@ const DOWNGRADE: &[u8; 8] = b"DOWNGRD\x01";
 const NAMED_CURVE: u8 = 3;
 /// The uncompressed point format (RFC 8422 §5.1.2).
 const UNCOMPRESSED: u8 = 0;
+
+/// What the handshake waits for.
+#[allow(clippy::large_enum_variant)] // lives in a connection's slot
+pub(super) enum State {
+    Generation(AwaitGeneration),
+    Signature(AwaitSignature),
+    Certificate(ExpectCertificate),
+    ClientKeyExchange(ExpectClientKeyExchange),
+    Agreement(AwaitAgreement),
+    CertificateVerify(ExpectCertificateVerify),
+    ChangeCipherSpec(ExpectChangeCipherSpec),
+    Finished(ExpectFinished),
+    Established(Agreed),
+}
+
+impl State {
+    pub(super) const fn awaits(&self) -> Awaits {
+        match self {
+            Self::Generation(_) | Self::Signature(_) | Self::Agreement(_) => Awaits::Job,
+            Self::Certificate(_) | Self::CertificateVerify(_) => Awaits::Proof,
+            Self::ClientKeyExchange(_) | Self::ChangeCipherSpec(_) | Self::Finished(_) => Awaits::Message,
+            Self::Established(_) => Awaits::Nothing,
+        }
+    }
+
+    pub(super) fn handle(self, cx: &mut Context<'_, '_, '_>, message: Message<'_>) -> Result<Self, Error> {
+        match self {
+            Self::Certificate(state) => state.handle(cx, message),
+            Self::ClientKeyExchange(state) => state.handle(cx, message),
+            Self::CertificateVerify(state) => state.handle(cx, message),
+            Self::Finished(state) => state.handle(cx, message),
+            Self::ChangeCipherSpec(_) => Err(Error::Unexpected("change_cipher_spec")),
+            _ => Err(Error::Unexpected("no handshake message")),
+        }
+    }
+
+    pub(super) fn resume(self, cx: &mut Context<'_, '_, '_>, output: &Output) -> Result<Self, Error> {
+        match (self, output) {
+            (Self::Generation(state), Output::Generated { share, private }) => {
+                state.resume(cx, share, private.clone())
+            }
+            (Self::Signature(state), Output::Signed(signature)) => state.resume(cx, signature),
+            (Self::Agreement(state), Output::Agreed(shared)) => state.resume(cx, shared),
+            _ => Err(STRAY_RESULT),
+        }
+    }
+}
 
 /// Extensions and secrets that both the full and the abbreviated handshake carry along.
 struct Hello {
@@ -44,12 +93,12 @@ struct Hello {
 /// Answers a ClientHello that chose TLS 1.2.
 pub(super) fn start(cx: &mut Context<'_, '_, '_>, offer: Offer<'_>) -> Result<State, Error> {
     check(&offer, cx)?;
-    let record_limit = hello::limit_records(cx.link, &offer.hello, Version::Tls12)?;
+    let record_limit = negotiation::limit_records(cx.link, &offer.hello, Version::Tls12)?;
     let mut server_random = cx.env.random::<32>();
     if cx.env.policy.tls13 {
         server_random[24..].copy_from_slice(DOWNGRADE);
     }
-    let asked = hello::asks_for_certificate(cx.env);
+    let asked = negotiation::asks_for_certificate(cx.env);
     let parts = |session: Session, ticket: bool, name_known: bool| Hello {
         transcript: Transcripts::new(session.suite.hash(), asked),
         session,
@@ -64,9 +113,9 @@ pub(super) fn start(cx: &mut Context<'_, '_, '_>, offer: Offer<'_>) -> Result<St
     };
     let tickets = cx.env.tickets.is_some()
         && offer.hello.session_ticket.is_some()
-        && !hello::asks_for_certificate(cx.env);
+        && !negotiation::asks_for_certificate(cx.env);
 
-    let (set, name_known) = hello::certificates_for(cx.env, &offer)?;
+    let (set, name_known) = negotiation::certificates_for(cx.env, &offer)?;
     if let Some(resumed) = tickets.then(|| accept_ticket(cx, &offer)).flatten() {
         // Tickets are only issued with it; without it now, someone may be in between (RFC 7627 §5.3).
         if !offer.hello.extended_master_secret {
@@ -90,7 +139,7 @@ pub(super) fn start(cx: &mut Context<'_, '_, '_>, offer: Offer<'_>) -> Result<St
     let job = Job::KeyExchange(KeyExchange::Generate { group, seed: cx.env.secret() });
     let state = AwaitGeneration { hello: parts, group, signer, ocsp: offer.hello.wants_ocsp };
     cx.ask(job);
-    Ok(State::Tls12Generation(state))
+    Ok(State::Generation(state))
 }
 
 /// What a TLS 1.2 ClientHello must have.
@@ -111,7 +160,7 @@ fn check(offer: &Offer<'_>, cx: &Context<'_, '_, '_>) -> Result<(), Error> {
             return Err(Error::NoCommonParameters("extended master secret"));
         }
         // Without it a client certificate could be relayed to another connection (RFC 7627 §1).
-        if hello::asks_for_certificate(cx.env) {
+        if negotiation::asks_for_certificate(cx.env) {
             return Err(Error::NoCommonParameters("extended master secret, which client certificates need,"));
         }
     }
@@ -140,9 +189,9 @@ fn choose_suite(
     let knows_p256 = offer.hello.groups.is_none_or(|groups| groups.contains(group_code(Group::Secp256r1)));
     let signer = |kind| match kind {
         KeyKind::EcdsaP256 if !knows_p256 => None,
-        kind => hello::signer(set, kind, Version::Tls12, verifiable),
+        kind => negotiation::signer(set, kind, Version::Tls12, verifiable),
     };
-    let suites = hello::acceptable_suites(cx.env.policy, offer.hello.suites, Version::Tls12);
+    let suites = negotiation::acceptable_suites(cx.env.policy, offer.hello.suites, Version::Tls12);
     if suites.clone().next().is_none() {
         return Err(Error::NoCommonParameters("cipher suite"));
     }
@@ -162,7 +211,7 @@ fn accept_ticket(cx: &Context<'_, '_, '_>, offer: &Offer<'_>) -> Option<TicketSt
     let ticket = offer.hello.session_ticket?;
     let name = offer.server_name.as_ref();
     let state = env.tickets?.open(ticket, Version::Tls12, name, env.policy.ticket_lifetime, env.now)?;
-    let mut suites = hello::acceptable_suites(env.policy, offer.hello.suites, Version::Tls12);
+    let mut suites = negotiation::acceptable_suites(env.policy, offer.hello.suites, Version::Tls12);
     suites.any(|suite| suite == state.suite).then_some(state)
 }
 
@@ -170,14 +219,8 @@ impl Hello {
     /// ServerHello (RFC 5246 §7.4.1.3).
     fn write(&mut self, session_id: &[u8], staple: bool, out: &mut Writer<'_>) -> Result<(), Error> {
         let Self { session, transcript, server_random, .. } = self;
-        let suite = session.suite;
         transcript.write(message::SERVER_HELLO, out, |out| {
-            out.u16(codes::TLS12)?;
-            out.put(server_random)?;
-            out.vec::<1>(|out| out.put(session_id))?;
-            out.u16(suite.code())?;
-            out.u8(0)?;
-            out.vec::<2>(|out| {
+            server_hello::write(out, server_random, session_id, session.suite, |out| {
                 if self.renegotiation_info {
                     out.extension(extension::RENEGOTIATION_INFO, |out| out.u8(0))?;
                 }
@@ -198,21 +241,7 @@ impl Hello {
                 if staple {
                     out.extension(extension::STATUS_REQUEST, |_| Ok(()))?;
                 }
-                match self.record_limit {
-                    RecordLimit::None => {}
-                    RecordLimit::Size => {
-                        out.extension(extension::RECORD_SIZE_LIMIT, |out| out.u16(0x4000))?
-                    }
-                    RecordLimit::Fragment(code) => {
-                        out.extension(extension::MAX_FRAGMENT_LENGTH, |out| out.u8(code))?;
-                    }
-                }
-                if let Some(protocol) = &session.alpn {
-                    out.extension(extension::ALPN, |out| {
-                        out.vec::<2>(|out| out.vec::<1>(|out| out.put(protocol.as_bytes())))
-                    })?;
-                }
-                Ok(())
+                server_hello::write_agreed(out, session, self.record_limit)
             })
         })
     }
@@ -239,7 +268,7 @@ fn resume(
     let closing = Closing { session: hello.session, transcript: hello.transcript, master, ticket: false };
     let closing = closing.write_finished(cx, server)?;
     let state = ExpectChangeCipherSpec { closing, client, server: None };
-    Ok(State::Tls12ChangeCipherSpec(state))
+    Ok(State::ChangeCipherSpec(state))
 }
 
 /// Waits for the server's key pair.
@@ -279,7 +308,7 @@ impl AwaitGeneration {
         let job = Job::Sign { certificate: self.signer.certificate, request };
         let state = AwaitSignature { generation: self, params, private };
         cx.ask(job);
-        Ok(State::Tls12Signature(state))
+        Ok(State::Signature(state))
     }
 }
 
@@ -311,7 +340,7 @@ impl AwaitSignature {
             out.u16(scheme_code(signer.scheme))?;
             out.vec::<2>(|out| out.put(signature.as_bytes()))
         })?;
-        let asked = hello::asks_for_certificate(cx.env);
+        let asked = negotiation::asks_for_certificate(cx.env);
         if asked {
             write_certificate_request(cx, &mut hello)?;
         }
@@ -319,8 +348,8 @@ impl AwaitSignature {
         cx.end_flight()?;
         let state = ExpectClientKeyExchange { hello, group, private: self.private, prove: false };
         let state = match asked {
-            true => State::Tls12Certificate(ExpectCertificate(state)),
-            false => State::Tls12ClientKeyExchange(state),
+            true => State::Certificate(ExpectCertificate(state)),
+            false => State::ClientKeyExchange(state),
         };
         Ok(state)
     }
@@ -367,7 +396,7 @@ impl ExpectCertificate {
             other => other,
         })?;
         self.0.hello.transcript.add(m.raw);
-        Ok(State::Tls12ClientKeyExchange(self.0))
+        Ok(State::ClientKeyExchange(self.0))
     }
 }
 
@@ -395,7 +424,7 @@ impl ExpectClientKeyExchange {
         let job = Job::KeyExchange(KeyExchange::Agree { private: self.private, peer });
         let state = AwaitAgreement { hello: self.hello, prove: self.prove };
         cx.ask(job);
-        Ok(State::Tls12Agreement(state))
+        Ok(State::Agreement(state))
     }
 }
 
@@ -422,8 +451,8 @@ impl AwaitAgreement {
         let closing = Closing { session, transcript, master, ticket };
         let state = ExpectChangeCipherSpec { closing, client, server: Some(server) };
         let state = match self.prove {
-            true => State::Tls12CertificateVerify(ExpectCertificateVerify(state)),
-            false => State::Tls12ChangeCipherSpec(state),
+            true => State::CertificateVerify(ExpectCertificateVerify(state)),
+            false => State::ChangeCipherSpec(state),
         };
         Ok(state)
     }
@@ -442,7 +471,7 @@ impl ExpectCertificateVerify {
         })?;
         closing.session.client_authenticated = true;
         closing.transcript.add(m.raw);
-        Ok(State::Tls12ChangeCipherSpec(self.0))
+        Ok(State::ChangeCipherSpec(self.0))
     }
 }
 
@@ -506,7 +535,7 @@ pub(super) struct ExpectChangeCipherSpec {
 impl ExpectChangeCipherSpec {
     pub(super) fn handle(self, link: &mut Link) -> State {
         link.opener.protect(self.client.into_protection());
-        State::Tls12Finished(ExpectFinished { closing: self.closing, server: self.server })
+        State::Finished(ExpectFinished { closing: self.closing, server: self.server })
     }
 }
 

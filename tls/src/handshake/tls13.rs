@@ -2,9 +2,11 @@
 //! The TLS 1.3 handshake (RFC 8446 §2, §4).
 
 use super::client_auth::{self, Content, Signed};
-use super::hello::{self, ExpectClientHello, Offer, RecordLimit, Signer};
+use super::context::{Agreed, Awaits, Context, STRAY_RESULT, check_finished};
+use super::job::Job;
+use super::negotiation::{self, Offer, RecordLimit, Signer};
+use super::server_hello;
 use super::session::Session;
-use super::{Agreed, Context, Job, State, check_finished};
 use crate::config::{CertificateSet, Chain, Environment};
 use crate::error::Error;
 use crate::inline::Inline;
@@ -17,7 +19,7 @@ use crate::transcript::Transcript;
 use crate::wire::codes::{self, content_type, extension, message};
 use crate::wire::{ClientHello, Message, Reader, Writer};
 use ttls_crypto::hash::Digest;
-use ttls_crypto::job::{KeyExchange, PeerShare, Share, SharedSecret, SignRequest, Signature};
+use ttls_crypto::job::{KeyExchange, Output, PeerShare, Share, SharedSecret, SignRequest, Signature};
 
 /// PSK identities that are tried before a full handshake is made.
 const MAX_IDENTITIES: usize = 2;
@@ -28,6 +30,56 @@ const RETRY_RANDOM: [u8; 32] = [
     0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2,
     0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 ];
+
+/// What the handshake waits for.
+#[allow(clippy::large_enum_variant)] // lives in a connection's slot
+pub(super) enum State {
+    /// The ClientHello that answers a HelloRetryRequest.
+    ClientHello(Retry),
+    KeyExchange(AwaitKeyExchange),
+    Signature(AwaitSignature),
+    Certificate(ExpectCertificate),
+    CertificateVerify(ExpectCertificateVerify),
+    Finished(ExpectFinished),
+    Established(Agreed),
+}
+
+impl State {
+    pub(super) const fn awaits(&self) -> Awaits {
+        match self {
+            Self::KeyExchange(_) | Self::Signature(_) => Awaits::Job,
+            Self::Certificate(_) | Self::CertificateVerify(_) => Awaits::Proof,
+            Self::ClientHello(_) | Self::Finished(_) => Awaits::Message,
+            Self::Established(_) => Awaits::Nothing,
+        }
+    }
+
+    pub(super) fn handle(self, cx: &mut Context<'_, '_, '_>, message: Message<'_>) -> Result<Self, Error> {
+        match self {
+            Self::ClientHello(retry) => {
+                let offer = Offer::read(cx, message)?;
+                match offer.version {
+                    Version::Tls13 => start(cx, offer, Some(retry)),
+                    Version::Tls12 => Err(Error::Illegal("the version changed after HelloRetryRequest")),
+                }
+            }
+            Self::Certificate(state) => state.handle(cx, message),
+            Self::CertificateVerify(state) => state.handle(cx, message),
+            Self::Finished(state) => state.handle(cx, message),
+            _ => Err(Error::Unexpected("no handshake message")),
+        }
+    }
+
+    pub(super) fn resume(self, cx: &mut Context<'_, '_, '_>, output: &Output) -> Result<Self, Error> {
+        match (self, output) {
+            (Self::KeyExchange(state), Output::Exchanged { share, shared }) => {
+                state.resume(cx, share, shared)
+            }
+            (Self::Signature(state), Output::Signed(signature)) => state.resume(cx, signature),
+            _ => Err(STRAY_RESULT),
+        }
+    }
+}
 
 /// What a HelloRetryRequest demanded.
 pub(super) struct Retry {
@@ -61,7 +113,7 @@ pub(super) fn start(
 ) -> Result<State, Error> {
     let hello = &offer.hello;
     check(hello, retry.is_some())?;
-    let suite = hello::acceptable_suites(cx.env.policy, hello.suites, Version::Tls13)
+    let suite = negotiation::acceptable_suites(cx.env.policy, hello.suites, Version::Tls13)
         .next()
         .ok_or(Error::NoCommonParameters("cipher suite"))?;
     if retry.as_ref().is_some_and(|retry| retry.suite != suite) {
@@ -80,12 +132,12 @@ pub(super) fn start(
         (group, None) => return request_retry(cx, &offer, suite, group),
     };
     let mut transcript = retry.map_or_else(|| Transcript::new(suite.hash()), |retry| retry.transcript);
-    let (set, name_known) = hello::certificates_for(cx.env, &offer)?;
+    let (set, name_known) = negotiation::certificates_for(cx.env, &offer)?;
     let authentication = match accept_psk(cx.env, &offer, suite, &transcript)? {
         Some((early, index)) => Authentication::Psk { early, index },
         None => choose_certificate(set, &offer)?,
     };
-    let record_limit = hello::limit_records(cx.link, hello, Version::Tls13)?;
+    let record_limit = negotiation::limit_records(cx.link, hello, Version::Tls13)?;
     transcript.add(offer.raw);
 
     let mut session = offer.session(suite);
@@ -106,7 +158,7 @@ pub(super) fn start(
         PeerShare::new(group, share).ok_or(Error::Illegal("a key share is not of its group's length"))?;
     let job = Job::KeyExchange(KeyExchange::Respond { peer, seed: cx.env.secret() });
     cx.ask(job);
-    Ok(State::Tls13KeyExchange(state))
+    Ok(State::KeyExchange(state))
 }
 
 /// What a TLS 1.3 ClientHello must have (RFC 8446 §4.1.2, §9.2).
@@ -184,7 +236,7 @@ fn request_retry(
         cx.out.change_cipher_spec()?;
     }
     let retry = Retry { suite, group, transcript };
-    Ok(State::ClientHello(ExpectClientHello::after_retry(retry)))
+    Ok(State::ClientHello(retry))
 }
 
 /// ServerHello or HelloRetryRequest, as a record.
@@ -198,12 +250,7 @@ fn write_hello(
 ) -> Result<(), Error> {
     cx.out.begin(None)?;
     transcript.write(message::SERVER_HELLO, cx.out.draft(), |out| {
-        out.u16(codes::TLS12)?;
-        out.put(random)?;
-        out.vec::<1>(|out| out.put(session_id.as_bytes()))?;
-        out.u16(suite.code())?;
-        out.u8(0)?;
-        out.vec::<2>(|out| {
+        server_hello::write(out, random, session_id.as_bytes(), suite, |out| {
             out.extension(extension::SUPPORTED_VERSIONS, |out| out.u16(codes::TLS13))?;
             extensions(out)
         })
@@ -220,7 +267,7 @@ fn accept_psk(
     before: &Transcript,
 ) -> Result<Option<(EarlySecret, u16)>, Error> {
     let (Some(keys), Some(offered)) = (env.tickets, &offer.hello.pre_shared_key) else { return Ok(None) };
-    if !accepts_psk_with_dhe(&offer.hello) || hello::asks_for_certificate(env) {
+    if !accepts_psk_with_dhe(&offer.hello) || negotiation::asks_for_certificate(env) {
         return Ok(None);
     }
     let (mut identities, mut binders) = (offered.identities.clone(), offered.binders.clone());
@@ -254,7 +301,7 @@ fn choose_certificate(set: CertificateSet, offer: &Offer<'_>) -> Result<Authenti
         offer.hello.signature_algorithms.ok_or(Error::MissingExtension("signature_algorithms"))?;
     let signer = [KeyKind::EcdsaP256, KeyKind::Rsa]
         .into_iter()
-        .find_map(|kind| hello::signer(set, kind, Version::Tls13, verifiable))
+        .find_map(|kind| negotiation::signer(set, kind, Version::Tls13, verifiable))
         .ok_or(Error::NoCommonParameters("signature scheme"))?;
     Ok(Authentication::Certificate { signer, ocsp: offer.hello.wants_ocsp })
 }
@@ -316,7 +363,7 @@ impl AwaitKeyExchange {
         cx.begin_flight()?;
         write_encrypted_extensions(cx, &mut transcript, &session, self.record_limit, self.name_known)?;
         let asked = matches!(authentication, Authentication::Certificate { .. })
-            && hello::asks_for_certificate(cx.env);
+            && negotiation::asks_for_certificate(cx.env);
         if asked {
             write_certificate_request(cx, &mut transcript)?;
         }
@@ -350,20 +397,7 @@ fn write_encrypted_extensions(
             if name_known && !session.resumed {
                 out.extension(extension::SERVER_NAME, |_| Ok(()))?;
             }
-            match record_limit {
-                RecordLimit::None => {}
-                // The content type counts, too (RFC 8449 §4).
-                RecordLimit::Size => out.extension(extension::RECORD_SIZE_LIMIT, |out| out.u16(0x4001))?,
-                RecordLimit::Fragment(code) => {
-                    out.extension(extension::MAX_FRAGMENT_LENGTH, |out| out.u8(code))?;
-                }
-            }
-            if let Some(protocol) = &session.alpn {
-                out.extension(extension::ALPN, |out| {
-                    out.vec::<2>(|out| out.vec::<1>(|out| out.put(protocol.as_bytes())))
-                })?;
-            }
-            Ok(())
+            server_hello::write_agreed(out, session, record_limit)
         })
     })
 }
@@ -419,7 +453,7 @@ impl Flight {
         let job = Job::Sign { certificate: signer.certificate, request };
         let state = AwaitSignature { flight: self, signer };
         cx.ask(job);
-        Ok(State::Tls13Signature(state))
+        Ok(State::Signature(state))
     }
 
     /// Writes Finished, seals the flight and derives the application traffic secrets.
@@ -449,8 +483,8 @@ impl Flight {
             tickets: self.tickets,
         };
         let state = match self.asked {
-            true => State::Tls13Certificate(ExpectCertificate(state)),
-            false => State::Tls13Finished(state),
+            true => State::Certificate(ExpectCertificate(state)),
+            false => State::Finished(state),
         };
         Ok(state)
     }
@@ -503,8 +537,8 @@ impl ExpectCertificate {
         let proof_follows = client_auth::verify_chain(cx, chain)?;
         self.0.transcript.add(m.raw);
         let state = match proof_follows {
-            true => State::Tls13CertificateVerify(ExpectCertificateVerify(self.0)),
-            false => State::Tls13Finished(self.0),
+            true => State::CertificateVerify(ExpectCertificateVerify(self.0)),
+            false => State::Finished(self.0),
         };
         Ok(state)
     }
@@ -524,7 +558,7 @@ impl ExpectCertificateVerify {
         })?;
         self.0.session.client_authenticated = true;
         self.0.transcript.add(m.raw);
-        Ok(State::Tls13Finished(self.0))
+        Ok(State::Finished(self.0))
     }
 }
 
@@ -559,7 +593,7 @@ impl ExpectFinished {
         if !self.tickets
             || count == 0
             || self.session.client_authenticated
-            || hello::asks_for_certificate(cx.env)
+            || negotiation::asks_for_certificate(cx.env)
         {
             return Ok(());
         }

@@ -3,6 +3,7 @@
 
 use super::header::{HEADER, MAX_PLAINTEXT};
 use super::protection::Protection;
+use crate::alert::{self, Alert};
 use crate::buffer::Inbound;
 use crate::error::Error;
 use crate::wire::codes::content_type;
@@ -18,10 +19,29 @@ const MAX_COMPATIBILITY: u8 = 16;
 
 /// What [`Opener::next`] found.
 pub(crate) enum Received {
-    /// A record of this content type; its plaintext lies there in the storage.
-    Record(u8, Range<usize>),
     /// The next record is not complete: it needs the storage to hold this many bytes.
     Incomplete { needed: usize },
+    /// A part of a handshake message, or several: they are joined in [`Inbound::message`].
+    Handshake,
+    /// Application data, which lies there in the storage.
+    Data(Range<usize>),
+    /// The content of a change_cipher_spec lies there in the storage.
+    ChangeCipherSpec(Range<usize>),
+    /// The client will send nothing more.
+    CloseNotify,
+    /// An alert that ends nothing.
+    Warning,
+    /// Content of a type that there is not.
+    Unknown,
+}
+
+/// A record, opened.
+enum Opened {
+    /// Of this content type; its plaintext lies there in the storage.
+    Record(u8, Range<usize>),
+    Incomplete {
+        needed: usize,
+    },
 }
 
 /// The receiving half of the record layer.
@@ -74,10 +94,6 @@ impl Opener {
         self.skip = 0;
     }
 
-    pub(crate) const fn is_tls13(&self) -> bool {
-        self.tls13
-    }
-
     /// The client's Finished has arrived: nothing unprotected may follow.
     pub(crate) fn finished(&mut self) {
         self.compatibility = false;
@@ -92,8 +108,42 @@ impl Opener {
         self.protection.as_ref()
     }
 
-    /// Takes the next record off `inbound` and opens it in place.
+    /// Takes the next record off `inbound`, opens it in place, and says what it holds.
+    ///
+    /// # Errors
+    /// The connection is lost; [`Error::PeerAlert`] if the client says so.
     pub(crate) fn next(&mut self, inbound: &mut Inbound<'_>) -> Result<Received, Error> {
+        let (kind, payload) = match self.open(inbound)? {
+            Opened::Incomplete { needed } => return Ok(Received::Incomplete { needed }),
+            Opened::Record(kind, payload) => (kind, payload),
+        };
+        if kind == content_type::HANDSHAKE {
+            inbound.join(payload);
+            return Ok(Received::Handshake);
+        }
+        if !inbound.message().is_empty() {
+            return Err(Error::Unexpected("the rest of a handshake message"));
+        }
+        match kind {
+            content_type::APPLICATION_DATA => Ok(Received::Data(payload)),
+            content_type::CHANGE_CIPHER_SPEC => Ok(Received::ChangeCipherSpec(payload)),
+            content_type::ALERT => self.alert(inbound.bytes(payload)),
+            _ => Ok(Received::Unknown),
+        }
+    }
+
+    /// All alerts are fatal but user_canceled and, before TLS 1.3, warnings (RFC 8446 §6).
+    const fn alert(&self, payload: &[u8]) -> Result<Received, Error> {
+        let &[level, code] = payload else { return Err(Error::Malformed("alert")) };
+        match Alert(code) {
+            Alert::CLOSE_NOTIFY => Ok(Received::CloseNotify),
+            Alert::USER_CANCELED => Ok(Received::Warning),
+            _ if level == alert::WARNING && !self.tls13 => Ok(Received::Warning),
+            fatal => Err(Error::PeerAlert(fatal)),
+        }
+    }
+
+    fn open(&mut self, inbound: &mut Inbound<'_>) -> Result<Opened, Error> {
         loop {
             let joined = inbound.message().len();
             let bytes = inbound.record();
@@ -101,7 +151,7 @@ impl Opener {
                 if self.first {
                     check_start(bytes)?;
                 }
-                return Ok(Received::Incomplete { needed: joined + HEADER });
+                return Ok(Opened::Incomplete { needed: joined + HEADER });
             };
             if self.first {
                 check_start(bytes)?;
@@ -122,7 +172,7 @@ impl Opener {
                 return Err(Error::RecordOverflow);
             }
             let Some(record) = bytes.get_mut(..HEADER + len) else {
-                return Ok(Received::Incomplete { needed: joined + HEADER + len });
+                return Ok(Opened::Incomplete { needed: joined + HEADER + len });
             };
             self.first = false;
 
@@ -171,7 +221,7 @@ impl Opener {
             if payload.is_empty() && kind != content_type::APPLICATION_DATA {
                 return Err(Error::Unexpected("a record that is not empty"));
             }
-            return Ok(Received::Record(kind, inbound.consume_record(HEADER + len, payload)));
+            return Ok(Opened::Record(kind, inbound.consume_record(HEADER + len, payload)));
         }
     }
 }

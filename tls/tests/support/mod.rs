@@ -8,10 +8,8 @@ use ttls::config::{
 use ttls::suite::KeyKind;
 use ttls::ticket::TicketKeys;
 use ttls::{
-    Environment, Established, Handshake, Inbound, Job, Opened, Outbound, Policy, Session, Step, Traffic,
-    Window,
+    Environment, Established, Handshake, Inbound, Opened, Outbound, Policy, Session, Step, Traffic, Window,
 };
-use ttls_crypto::job::Work;
 use ttls_crypto::sign::{Encoding, SigningKey};
 
 /// What lies in send storage before anything is written there: another connection's bytes, for instance.
@@ -206,13 +204,9 @@ impl<'s> Server<'s> {
             };
             let Step::Work(job) = step else { break step };
             self.jobs += 1;
-            result = Some(match job {
-                Job::KeyExchange(exchange) => Work::KeyExchange(exchange).run(),
-                Job::Sign { certificate, request } => {
-                    let key = &self.site.certificates.entries[usize::from(certificate.0)].2;
-                    Work::Sign(key, request).run()
-                }
-            });
+            let entries = &self.site.certificates.entries;
+            let work = job.into_work(|id| entries.get(usize::from(id.0)).map(|entry| &entry.2));
+            result = Some(work.unwrap().run());
         };
         self.output.extend_from_slice(&flight[..len]);
         match step {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! ClientHello: what both versions negotiate the same way.
 
+use super::context::{Context, Link};
 use super::session::Session;
-use super::{Context, Link, State, tls12, tls13};
 use crate::admission::Request;
 use crate::config::{
     CertificateId, CertificateSet, ClientCertificate, Environment, Policy, Protocol, ServerName, UnknownName,
@@ -16,21 +16,22 @@ use crate::wire::{ClientHello, Message, U16List};
 use ttls_crypto::aead;
 use ttls_crypto::hash::Algorithm::{Sha256, Sha384, Sha512};
 
-/// Waits for a ClientHello: the first, or the one that answers a HelloRetryRequest.
-pub(super) struct ExpectClientHello {
-    retry: Option<tls13::Retry>,
+/// A ClientHello with what was decided before the versions part.
+pub(super) struct Offer<'m> {
+    /// The version that was chosen.
+    pub(super) version: Version,
+    pub(super) hello: ClientHello<'m>,
+    /// The whole message.
+    pub(super) raw: &'m [u8],
+    /// What server_name asks for, if it is a DNS host name.
+    pub(super) server_name: Option<ServerName>,
+    pub(super) alpn: Option<Protocol>,
+    pub(super) fingerprint: Option<Ja4>,
 }
 
-impl ExpectClientHello {
-    pub(super) const fn new() -> Self {
-        Self { retry: None }
-    }
-
-    pub(super) const fn after_retry(retry: tls13::Retry) -> Self {
-        Self { retry: Some(retry) }
-    }
-
-    pub(super) fn handle(self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<State, Error> {
+impl<'m> Offer<'m> {
+    /// Reads a ClientHello: the first, or the one that answers a HelloRetryRequest.
+    pub(super) fn read(cx: &mut Context<'_, '_, '_>, m: Message<'m>) -> Result<Self, Error> {
         let body = m.expect_last(message::CLIENT_HELLO, "a ClientHello")?;
         let hello = ClientHello::parse(body)?;
         cx.link.client_random = *hello.random;
@@ -41,27 +42,9 @@ impl ExpectClientHello {
         let server_name = hello.server_name.and_then(ServerName::new);
         let alpn = choose_alpn(&hello, cx.env.policy)?;
         let fingerprint = cx.env.policy.fingerprint.then(|| Ja4::of(&hello));
-        let offer = Offer { hello, raw: m.raw, server_name, alpn, fingerprint };
-        match (version, self.retry) {
-            (Version::Tls13, retry) => tls13::start(cx, offer, retry),
-            (Version::Tls12, None) => tls12::start(cx, offer),
-            (Version::Tls12, Some(_)) => Err(Error::Illegal("the version changed after HelloRetryRequest")),
-        }
+        Ok(Self { version, hello, raw: m.raw, server_name, alpn, fingerprint })
     }
-}
 
-/// A ClientHello with what was decided before the versions part.
-pub(super) struct Offer<'m> {
-    pub(super) hello: ClientHello<'m>,
-    /// The whole message.
-    pub(super) raw: &'m [u8],
-    /// What server_name asks for, if it is a DNS host name.
-    pub(super) server_name: Option<ServerName>,
-    pub(super) alpn: Option<Protocol>,
-    pub(super) fingerprint: Option<Ja4>,
-}
-
-impl Offer<'_> {
     /// The session of a full handshake with this suite.
     pub(super) fn session(&self, suite: Suite) -> Session {
         Session {
