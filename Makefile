@@ -1,10 +1,13 @@
 # `make run` and `make test` are all most people need.
-.PHONY: help run test tools style rooms build test-rust fuzz fuzz-smoke test-kernel test-kernel-debug test-lanes deb test-deb test-aarch64 audit audit-valgrind audit-timing bench-crypto bench-handshake bench-flood bench-kernel test-bench
+.PHONY: help run test tools style rooms dependencies msrv publish-check build test-rust fuzz fuzz-smoke test-kernel test-kernel-debug test-lanes deb test-deb test-aarch64 audit audit-valgrind audit-timing bench-crypto bench-handshake bench-flood bench-kernel test-bench
 
 help:
 	@echo "make run   build ttls and start its demo (ends with Ctrl-C)"
 	@echo "make test  everything: style, unit tests, real clients, bad input, floods, the kernel module in QEMU, a taste of the fuzzers"
 	@echo "make rooms  who imports whom, against the order of rooms in ARCHITECTURE.md"
+	@echo "make dependencies  licences of what is linked, and dependencies that nothing uses"
+	@echo "make msrv  a build with the oldest Rust that Cargo.toml promises"
+	@echo "make publish-check  the crates ttls and ttls-crypto as crates.io would get them"
 	@echo "make fuzz  each fuzzer for FUZZ_SECONDS (now $(FUZZ_SECONDS)) seconds; needs a nightly compiler"
 	@echo "make audit-valgrind audit-timing  whether time depends on secrets (docs/constant-time.md)"
 	@echo "make test-kernel  the kernel module, in QEMU, on stock Debian kernels"
@@ -21,7 +24,7 @@ help:
 run:
 	cargo run --release --bin ttls -- serve --demo
 
-test: tools style rooms build test-rust test-bench test-kernel audit fuzz-smoke
+test: tools style rooms dependencies build test-rust test-bench test-kernel audit fuzz-smoke
 
 # Debian packages that the tests use and this machine lacks.
 tools:
@@ -30,10 +33,23 @@ tools:
 style:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --lib
 
 # Who imports whom, against the order in ARCHITECTURE.md; a second.
 rooms:
 	ci/rooms
+
+# Licences, unused dependencies, and whether each has its reason; a second or two.
+dependencies:
+	ci/dependencies
+
+# Not part of `make test`: on another Rust than this it builds everything a second time.
+msrv:
+	ci/msrv
+
+# What crates.io would get, built from the packages.
+publish-check:
+	cargo publish --dry-run --allow-dirty -p ttls-crypto -p ttls
 
 # The program under test, with debug assertions and overflow checks on. With the whole workspace, so that its
 # dependencies are built once, with the features the tests use too.

@@ -15,7 +15,7 @@ impl<const N: usize> Secret<N> {
         Self(bytes)
     }
 
-    /// A secret of zeros, to be filled through [`Secret::as_mut`].
+    /// A secret of zeros, to be filled through [`Secret::expose_mut`].
     pub const fn zero() -> Self {
         Self([0; N])
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Client certificates: [`path`] finds the way to an authority, in bounded time; webpki validates it, with signatures verified by
-//! RustCrypto's crates; [`revocation`] looks it up in the lists.
+//! Client certificates: `path` finds the way to an authority, in bounded time; webpki validates it, with signatures verified by
+//! RustCrypto's crates; `revocation` looks it up in the lists.
 //!
 //! What a stranger can make the server do with 16 KiB of certificates: read [`MAX_CERTIFICATES`] of them, and check
 //! [`MAX_AUTHORITIES`] signatures. Each real certificate of an authority's that is put in front buys one more, up to

@@ -81,7 +81,7 @@ impl Sending {
         self.storage.is_some()
     }
 
-    /// Appends what `write` writes: sealed records of TLS itself, at most [`ANSWER`] bytes. When the stream has ended, they are dropped.
+    /// Appends what `write` writes: sealed records of TLS itself, at most `ANSWER` bytes. When the stream has ended, they are dropped.
     ///
     /// # Errors
     /// They could not be written, or there is no room for them: a stream that has lost a record has ended.

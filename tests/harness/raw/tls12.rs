@@ -117,7 +117,7 @@ impl Client {
         keys
     }
 
-    /// Reads the server's [NewSessionTicket,] ChangeCipherSpec and Finished, and checks the latter. Returns the ticket.
+    /// Reads the server's NewSessionTicket if there is one, ChangeCipherSpec and Finished, and checks the latter. Returns the ticket.
     #[track_caller]
     pub fn server_finished12(&mut self, keys: &Keys12) -> Option<Vec<u8>> {
         let mut ticket = None;
