@@ -338,6 +338,8 @@ pub fn policy(written: &Written, demo: bool) -> Result<Policy, Error> {
             schema::UnknownName::Default => UnknownName::UseDefault,
             schema::UnknownName::Refuse => UnknownName::Refuse,
         },
+        // Connections' lines tell it.
+        fingerprint: written.config.log.connections != schema::Connections::Off,
         client_certificate: match written.config.client_certificates.mode {
             schema::ClientMode::None => ClientCertificate::None,
             schema::ClientMode::Optional => ClientCertificate::Optional,

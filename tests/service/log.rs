@@ -66,6 +66,19 @@ fn a_failed_handshake_says_what_the_client_wanted() {
 }
 
 #[test]
+fn a_connection_tells_the_clients_fingerprint() {
+    let backend = Backend::http();
+    let mut server = Server::start(&Config::new(&backend));
+    let share = KeyShare::x25519();
+    let mut client = Client::connect(server.address);
+    client.establish13(&ClientHello::tls13(&[&share]), &share);
+    client.exchange(b"GET / HTTP/1.0\r\n\r\n");
+    let line = server.logged(&["event=connection ", " fingerprint="]);
+    let value = line.split(" fingerprint=").nth(1).and_then(|rest| rest.split(' ').next()).expect("a value");
+    assert!(value.len() == 36 && value.starts_with("t13"), "{line}");
+}
+
+#[test]
 fn standard_error_that_nobody_reads_stops_nobody() {
     let backend = Backend::http();
     let (mut reader, writer) = pipe().expect("a pipe");

@@ -149,3 +149,69 @@ fn truncated(hash: Hash, empty: bool) -> [u8; 12] {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec::Vec;
+
+    fn hex(text: &str) -> Vec<u16> {
+        text.split(',').map(|code| u16::from_str_radix(code, 16).expect("hexadecimal")).collect()
+    }
+
+    /// A vector with a length in front, of two bytes.
+    fn vector(bytes: &[u8]) -> Vec<u8> {
+        [&u16::try_from(bytes.len()).expect("short").to_be_bytes(), bytes].concat()
+    }
+
+    /// A ClientHello with these suites, extensions in this order, and signature algorithms.
+    fn hello(suites: &[u16], extensions: &[u16], schemes: &[u16]) -> Vec<u8> {
+        let codes = |codes: &[u16]| codes.iter().flat_map(|code| code.to_be_bytes()).collect::<Vec<u8>>();
+        let body = |kind: u16| match kind {
+            extension::SERVER_NAME => vector(&[&[0][..], &vector(b"example.com")].concat()),
+            extension::ALPN => vector(b"\x02h2\x08http/1.1"),
+            extension::SUPPORTED_VERSIONS => [&[6][..], &codes(&[0x2a2a, TLS13, TLS12])].concat(),
+            extension::SIGNATURE_ALGORITHMS => vector(&codes(schemes)),
+            extension::SUPPORTED_GROUPS => vector(&codes(&[0x001d, 0x0017])),
+            extension::KEY_SHARE => vector(&[]),
+            // psk_key_exchange_modes: one of them.
+            0x002d => [1, 1].to_vec(),
+            // ec_point_formats: uncompressed. renegotiation_info: none. status_request: OCSP.
+            0x000b => [1, 0].to_vec(),
+            0xff01 => [0].to_vec(),
+            0x0005 => [1, 0, 0, 0, 0].to_vec(),
+            _ => Vec::new(),
+        };
+        let extensions: Vec<u8> = extensions
+            .iter()
+            .flat_map(|&kind| [&kind.to_be_bytes()[..], &vector(&body(kind))].concat())
+            .collect();
+        [&TLS12.to_be_bytes()[..], &[7; 32], &[0], &vector(&codes(suites)), &[1, 0], &vector(&extensions)]
+            .concat()
+    }
+
+    /// The example of the method's technical details, whose lists stand there: Chrome. In whichever order its extensions come,
+    /// and with GREASE (RFC 8701) anywhere.
+    #[test]
+    fn the_published_example() {
+        let suites = hex("1a1a,1301,1302,1303,c02b,c02f,c02c,c030,cca9,cca8,c013,c014,009c,009d,002f,0035");
+        let mut extensions =
+            hex("3a3a,0000,0017,ff01,000a,000b,0023,0010,0005,000d,0012,0033,002d,002b,001b,4469,0015");
+        let schemes = hex("0403,0804,0401,0503,0805,0501,0806,0601");
+        for _ in 0..extensions.len() {
+            let bytes = hello(&suites, &extensions, &schemes);
+            let parsed = ClientHello::parse(&bytes).expect("a ClientHello");
+            assert_eq!(Ja4::of(&parsed).as_str(), "t13d1516h2_8daaf6152771_e5627efa2ab1");
+            extensions.rotate_left(1);
+        }
+    }
+
+    #[test]
+    fn without_extensions() {
+        let bytes = hello(&[0x1301], &[], &[]);
+        let parsed = ClientHello::parse(&bytes).expect("a ClientHello");
+        assert!(Ja4::of(&parsed).as_str().starts_with("t12i010000_"));
+        assert!(Ja4::of(&parsed).as_str().ends_with("_000000000000"));
+    }
+}

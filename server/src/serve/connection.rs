@@ -21,6 +21,7 @@ use rustix::fd::OwnedFd;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use ttls::alert::Alert;
+use ttls::fingerprint::Ja4;
 use ttls::suite::{Version, group_name};
 use ttls_crypto::job::{Failed, Output};
 
@@ -596,7 +597,8 @@ impl Connection {
                 .text("version", session.version.name())
                 .text("suite", session.suite.name())
                 .some("group", session.group.map(group_name))
-                .switch("resumed", session.resumed);
+                .switch("resumed", session.resumed)
+                .some("fingerprint", session.fingerprint.as_ref().map(Ja4::as_str));
             if let Some(alpn) = &session.alpn {
                 line.display("alpn", alpn.as_bytes().escape_ascii());
             }
