@@ -20,7 +20,7 @@ ttls: TLS terminator that survives handshake floods
 
   ttls serve --config FILE     serve what the file says
   ttls serve --demo            own certificate, built-in page, 127.0.0.1:8443
-  ttls ctl load --config FILE  give certificates and keys to the kernel module (also: list, remove, stats, attach)
+  ttls ctl load --config FILE  give certificates and keys to the kernel module (also: list, remove, stats, metrics, attach)
   ttls check --config FILE     say what is wrong with the file, its certificates and keys
   ttls COMMAND --help          more
   ttls --version

@@ -6,10 +6,12 @@ mod channel;
 mod failure;
 mod load;
 mod message;
+mod statistics;
 
 use channel::Channel;
 use failure::{Failure, report};
-use message::{Attributes, Writer, attribute, command, counter};
+use message::{Attributes, Writer, attribute, command};
+use statistics::Statistics;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use ttls_server::config::Source;
@@ -19,11 +21,12 @@ const HELP: &str = "\
 ttls ctl load --config FILE           give the kernel module the file's certificates, keys and [tls] settings
 ttls ctl list                         the names it answers to, and its limits
 ttls ctl remove                       take everything away again: new handshakes are refused
-ttls ctl stats                        its counters
+ttls ctl stats [--json]               its counters
+ttls ctl metrics                      the same for Prometheus, as node_exporter's textfile collector reads it
 ttls ctl attach --pid PID --port PORT put a running server's listening socket behind TLS
 ttls ctl run -- COMMAND [ARGUMENT]... start a server, put its listening sockets behind TLS, wait for it
 
-Everything is of the network namespace that the command runs in. All but list and stats need CAP_NET_ADMIN.
+Everything is of the network namespace that the command runs in. All but list, stats and metrics need CAP_NET_ADMIN.
 The module loads by itself.
 ";
 
@@ -38,7 +41,11 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         "load" => load_file(rest),
         "list" => nothing_more(rest).and_then(|()| list()),
         "remove" => nothing_more(rest).and_then(|()| remove()),
-        "stats" => nothing_more(rest).and_then(|()| statistics()),
+        "stats" => match rest {
+            [flag] if flag == "--json" => statistics(|statistics| statistics.json()),
+            _ => nothing_more(rest).and_then(|()| statistics(|statistics| statistics.lines())),
+        },
+        "metrics" => nothing_more(rest).and_then(|()| statistics(|statistics| statistics.metrics())),
         "attach" => attach_to(rest),
         "run" => return attach::run(rest),
         "--help" | "-h" => {
@@ -131,19 +138,13 @@ fn certificate(body: &[u8]) -> String {
     words.join(" ")
 }
 
-fn statistics() -> Result<(), Failure> {
+fn statistics(form: fn(&Statistics<'_>) -> String) -> Result<(), Failure> {
     let answer = Channel::open()?.command(command::STATISTICS, &Writer::default())?;
     let counters = Attributes::new(&answer).find(|(kind, _)| *kind == attribute::COUNTERS);
     let Some((_, counters)) = counters else {
         return Err(Failure::failed("the module's answer has no counters"));
     };
-    let (values, _) = counters.as_chunks();
-    for (name, index) in counter::ALL {
-        // A module of another version may have fewer.
-        if let Some(value) = values.get(usize::from(*index)) {
-            print(format_args!("{} {}\n", name.to_lowercase(), u64::from_ne_bytes(*value)));
-        }
-    }
+    print(form(&Statistics(counters)));
     Ok(())
 }
 

@@ -45,6 +45,8 @@ check "$large MB arrive intact" sh -c "$(identical https://one.example/large)"
 check "$large MB sent arrive intact" says identical fetch --data-binary @/tmp/www/large https://one.example/cgi-bin/compare
 
 check "handshakes were counted" sh -c "[ $(counter full) -ge 17 ] && [ $(counter resumed) -ge 2 ]"
+check "they are told as JSON" says '^{"listeners":1,.*"full":[1-9][0-9]*,.*}$' ./ttls ctl stats --json
+check "and as Prometheus reads them" says 'handshakes_total{outcome="resumed"} [2-9]' ./ttls ctl metrics
 kill $server
 wait $server 2> /dev/null
 check "nothing is left of the server" eventually is contexts 0
