@@ -360,3 +360,25 @@ fn an_upload_that_goes_on_after_a_built_in_answer_is_borne() {
         assert_eq!(client.end(), End::Eof);
     }
 }
+
+#[test]
+fn a_client_that_never_reads_its_last_bytes_holds_up_nobody() {
+    // More than a narrow client's kernel takes, and little enough for the server's: everything is sent, and not delivered.
+    let backend = Backend::tcp(|mut stream| {
+        let _ = stream.read(&mut [0; 100])?;
+        stream.write_all(&pattern(12 << 10))
+    });
+    let config = Config::bare(&backend_text(&backend.address)).certificate("ecdsa.pem", "ecdsa.key");
+    let server = Server::start(&config.top("workers = 1").table("[timeouts]\nclose = \"1s\""));
+    for version in VERSIONS {
+        let mut client = connect_narrow(server.address, version);
+        client.send_record(content::APPLICATION_DATA, b"?");
+        // Past `timeouts.close`: from here on, TCP is asked whether it has got rid of its bytes.
+        thread::sleep(Duration::from_millis(2500));
+        let mut other = connect(server.address, version);
+        other.send_record(content::APPLICATION_DATA, b"?");
+        assert_eq!(read_all(&mut other).0.len(), 12 << 10, "{version:?}");
+        let (data, ends) = read_all(&mut client);
+        assert_eq!((data.len(), ends), (12 << 10, vec![CLOSE_NOTIFY, End::Eof]), "{version:?}");
+    }
+}

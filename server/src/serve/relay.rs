@@ -268,7 +268,9 @@ impl Relay {
                 Some((accepted + self.handshake_ms + timeouts.connect).min(remote.again_at()))
             }
             _ if self.awaits_delivery() => Some((self.moved + timeouts.close).min(self.look)),
-            _ if self.failed.is_some() || self.down.shut => Some(self.moved + timeouts.close),
+            _ if self.failed.is_some() => Some(self.moved + timeouts.close),
+            // After that, another look now and then whether TCP has got rid of its bytes.
+            _ if self.down.shut => Some((self.moved + timeouts.close).max(self.look)),
             _ if timeouts.idle == 0 => None,
             _ => Some(self.moved + timeouts.idle),
         }

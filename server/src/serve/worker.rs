@@ -427,7 +427,8 @@ impl Worker {
         if let Err(outcome) = connection.watch(&self.cx) {
             return self.end(key, outcome);
         }
-        if let Some(deadline) = connection.deadline()
+        // Not now: who has just had a turn because of it would have the next one at once, and nobody else any.
+        if let Some(deadline) = connection.deadline().map(|deadline| deadline.max(self.cx.clock + 1))
             && deadline < connection.armed
         {
             connection.armed = deadline;
