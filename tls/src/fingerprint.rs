@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! JA4: a fingerprint of the client's software, from its ClientHello alone (FoxIO, JA4 technical details).
+//!
+//! The method is FoxIO's, under the BSD licence of LICENSE-JA4; the code is not. The other methods of JA4+ have another licence.
 
 use crate::wire::codes::{TLS12, TLS13, extension, is_grease};
 use crate::wire::{ClientHello, Reader};
@@ -25,7 +27,8 @@ impl Ja4 {
         let mut text = [0; 36];
         text[0] = b't';
         text[1..3].copy_from_slice(version(hello));
-        text[3] = if hello.server_name.is_some() { b'd' } else { b'i' };
+        let asks = extension_types(hello.extensions).any(|kind| kind == extension::SERVER_NAME);
+        text[3] = if asks { b'd' } else { b'i' };
         text[4..6].copy_from_slice(&two_digits(suites.len));
         text[6..8].copy_from_slice(&two_digits(extensions.len));
         text[8..10].copy_from_slice(&alpn(hello));
