@@ -72,12 +72,11 @@ fuzz-smoke:
 	ci/fuzz 5 --optional
 
 # Branches of the release code that handles secrets, counted: fails on new ones. What operations leave in memory. And whether the
-# lanes' limbs stay in their bounds (docs/bounds.md).
+# lanes' limbs stay in their bounds (docs/bounds.md): of the whole workspace, whose tests `make test` has built already.
 audit:
 	ci/constant-time
 	ci/leftovers
-	cargo test -p ttls-crypto --lib bounds
-	cargo test -p ttls-crypto --lib ntt
+	cargo test --workspace --lib -- bounds ntt
 
 # Branches and addresses that depend on a secret, found by valgrind; about half a minute.
 audit-valgrind:

@@ -14,7 +14,8 @@ thread_local! {
         RefCell::new([Kind::Scripted, Kind::Builtin, Kind::Dead].map(|kind| World::new(kind, Link::Unix)));
 }
 
-fuzz_target!(|input: &[u8]| {
+// The worlds make keys and certificates first, which takes seconds that are no input's.
+fuzz_target!(init: WORLDS.with(|_| ()), |input: &[u8]| {
     let Some((&kind, script)) = input.split_first() else { return };
     WORLDS.with(|worlds| {
         let mut worlds = worlds.borrow_mut();
