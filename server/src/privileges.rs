@@ -60,7 +60,7 @@ impl Target {
         }
         let Self { account, group } = self;
         if !Uid::effective().is_root() {
-            return match group.filter(|&gid| account.is_none() && gid != Gid::effective()) {
+            return match group.filter(|&gid| gid != Gid::effective()) {
                 None => Ok(()),
                 Some(gid) => setgid(gid).map_err(|e| format!("can not change to group {gid}: {e}")),
             };
