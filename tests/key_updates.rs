@@ -4,6 +4,7 @@
 //!
 //! It is the server, put behind TLS by `ttls ctl attach`, and the client, whose every record the test decides.
 
+use harness::kernel;
 use harness::raw::{Client, ClientHello, End, KeyShare, alert, content, handshake, message};
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::net::{RecvFlags, SendFlags};
@@ -24,13 +25,7 @@ const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 const SILENT: &[u8] = &[message::KEY_UPDATE, 0, 0, 1, 0];
 const REQUESTED: &[u8] = &[message::KEY_UPDATE, 0, 0, 1, 1];
 
-static LISTENER: LazyLock<TcpListener> = LazyLock::new(|| {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, PORT)).expect("listen");
-    let (id, port) = (std::process::id().to_string(), PORT.to_string());
-    let attached = Command::new("./ttls").args(["ctl", "attach", "--pid", &id, "--port", &port]).status();
-    assert!(attached.expect("ttls runs").success(), "ttls ctl attach");
-    listener
-});
+static LISTENER: LazyLock<TcpListener> = LazyLock::new(|| kernel::listen(PORT));
 
 type Test = (&'static str, fn());
 

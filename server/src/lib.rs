@@ -30,6 +30,7 @@ pub mod output;
 pub mod overview;
 pub mod pem;
 pub mod privileges;
+pub mod prometheus;
 pub mod serve;
 pub mod settings;
 pub mod tickets;

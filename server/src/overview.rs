@@ -34,10 +34,6 @@ impl fmt::Display for Overview<'_> {
             self.route(f, route)?;
         }
         let limits = &settings.limits;
-        let per_prefix = |f: &mut fmt::Formatter<'_>| match limits.per_prefix {
-            0 => Ok(()),
-            count => row(f, "", format_args!("{count} connections from one source prefix")),
-        };
         row(
             f,
             "limits",
@@ -46,7 +42,9 @@ impl fmt::Display for Overview<'_> {
                 limits.connections, limits.half_open
             ),
         )?;
-        per_prefix(f)?;
+        if limits.per_prefix > 0 {
+            row(f, "", format_args!("{} connections from one source prefix", limits.per_prefix))?;
+        }
         if limits.handshake_rate > 0 {
             let rate = limits.handshake_rate;
             row(f, "", format_args!("{rate} full handshakes per second from one source prefix"))?;
@@ -86,7 +84,7 @@ impl Overview<'_> {
     }
 
     fn route(&self, f: &mut fmt::Formatter<'_>, route: &Route) -> fmt::Result {
-        let everybody = if self.0.routes.iter().count() == 1 { "everything" } else { "everything else" };
+        let everybody = if self.0.routes.others.is_empty() { "everything" } else { "everything else" };
         let names = if route.names.is_empty() { everybody.to_owned() } else { route.names.join(", ") };
         row(f, "route", format_args!("{names} to {}", route.target.name()))
     }

@@ -7,12 +7,13 @@
 mod reading;
 mod writing;
 
-use harness::raw::{Client, ClientHello, KeyShare};
+use harness::kernel;
+use harness::raw::{Client, Version};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::cell::Cell;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime};
 use std::{fs, thread};
@@ -21,27 +22,15 @@ const PORT: u16 = 8447;
 const PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
-static LISTENER: LazyLock<TcpListener> = LazyLock::new(|| {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, PORT)).expect("listen");
-    let (id, port) = (std::process::id().to_string(), PORT.to_string());
-    let attached = Command::new("./ttls").args(["ctl", "attach", "--pid", &id, "--port", &port]).status();
-    assert!(attached.expect("ttls runs").success(), "ttls ctl attach");
-    listener
-});
+static LISTENER: LazyLock<TcpListener> = LazyLock::new(|| kernel::listen(PORT));
 
 type Test = (&'static str, fn(Version));
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
-    Tls12,
-    Tls13,
-}
 
 fn main() -> ExitCode {
     let word = std::env::args().nth(1).unwrap_or_default();
     let mut failed = 0;
     for (sentence, test) in reading::TESTS.iter().chain(writing::TESTS).filter(|(s, _)| s.contains(&word)) {
-        for version in [Version::Tls12, Version::Tls13] {
+        for version in Version::BOTH {
             // Where it went wrong is on standard error.
             let passed = catch_unwind(AssertUnwindSafe(|| test(version))).is_ok();
             println!("{} {version:?}: {sentence}", if passed { "ok  " } else { "FAIL" });
@@ -55,16 +44,7 @@ fn main() -> ExitCode {
 fn connection(version: Version) -> (Client, TcpStream) {
     let listener = &*LISTENER;
     let mut client = Client::connect((Ipv4Addr::LOCALHOST, PORT).into());
-    let share = KeyShare::x25519();
-    match version {
-        Version::Tls12 => {
-            let flight = client.hello12(&ClientHello::tls12());
-            client.finish12(&flight, &share);
-        }
-        Version::Tls13 => {
-            client.establish13(&ClientHello::tls13(&[&share]), &share);
-        }
-    }
+    client.establish(version);
     let (server, _) = listener.accept().expect("accept");
     server.set_read_timeout(Some(Duration::from_secs(60))).expect("a time-out");
     client.stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a time-out");

@@ -7,6 +7,7 @@
 
 pub mod backend;
 pub mod client;
+pub mod kernel;
 pub mod pki;
 pub mod process;
 pub mod raw;

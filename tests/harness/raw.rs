@@ -74,6 +74,20 @@ pub mod alert {
     pub const NO_APPLICATION_PROTOCOL: u8 = 120;
 }
 
+/// A version, where a test is for both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// TLS 1.2.
+    Tls12,
+    /// TLS 1.3.
+    Tls13,
+}
+
+impl Version {
+    /// Both.
+    pub const BOTH: [Self; 2] = [Self::Tls12, Self::Tls13];
+}
+
 /// How a connection ended, as the client saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
@@ -123,6 +137,21 @@ impl Client {
     #[track_caller]
     pub fn connect(address: SocketAddr) -> Self {
         Self::over(TcpStream::connect(address).unwrap_or_else(|e| panic!("connect to {address}: {e}")))
+    }
+
+    /// Makes a full handshake by X25519.
+    #[track_caller]
+    pub fn establish(&mut self, version: Version) {
+        let share = KeyShare::x25519();
+        match version {
+            Version::Tls12 => {
+                let flight = self.hello12(&ClientHello::tls12());
+                self.finish12(&flight, &share);
+            }
+            Version::Tls13 => {
+                self.establish13(&ClientHello::tls13(&[&share]), &share);
+            }
+        }
     }
 
     /// Talks over a stream that is already connected.

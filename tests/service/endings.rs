@@ -3,7 +3,7 @@
 //! record.
 
 use harness::backend::{Backend, Stream, pattern};
-use harness::raw::{Client, ClientHello, End, KeyShare, alert, content, handshake, message};
+use harness::raw::{Client, ClientHello, End, Version, alert, content, handshake, message};
 use harness::server::{Config, Server, backend_text};
 use rustix::process::Signal;
 use std::io::{self, Read, Write};
@@ -12,27 +12,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// Both versions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
-    Tls12,
-    Tls13,
-}
-
-const VERSIONS: [Version; 2] = [Version::Tls12, Version::Tls13];
-
 fn establish(stream: TcpStream, version: Version) -> Client {
     let mut client = Client::over(stream);
-    let share = KeyShare::x25519();
-    match version {
-        Version::Tls12 => {
-            let flight = client.hello12(&ClientHello::tls12());
-            client.finish12(&flight, &share);
-        }
-        Version::Tls13 => {
-            client.establish13(&ClientHello::tls13(&[&share]), &share);
-        }
-    }
+    client.establish(version);
     client
 }
 
@@ -86,7 +68,7 @@ const INTERNAL_ERROR: End = End::Alert(2, alert::INTERNAL_ERROR);
 fn answers_behind_a_response_that_is_unsent() {
     const LENGTH: usize = 12 << 20;
     let mut server = server(&format!("static:{}KiB", LENGTH >> 10), &[]);
-    for version in VERSIONS {
+    for version in Version::BOTH {
         let mut client = connect_narrow(server.address, version);
         client.send_record(content::APPLICATION_DATA, b"GET / HTTP/1.0\r\n\r\n");
         let out = |server: &Server| server.metric("ttls_bytes_total");
@@ -142,7 +124,7 @@ fn a_backend_that_refuses_at_once_leaves_no_count_behind() {
     drop(std::os::unix::net::UnixListener::bind(&dead).expect("a socket nobody listens on"));
     for path in [dir.path().join("none"), dead] {
         let mut server = server(&format!("unix:{}", path.display()), &["[limits]\nhalf_open = 4"]);
-        for version in VERSIONS.into_iter().cycle().take(10) {
+        for version in Version::BOTH.into_iter().cycle().take(10) {
             let mut client = connect(server.address, version);
             assert_eq!(client.ends(), [INTERNAL_ERROR, End::Eof]);
         }
@@ -162,7 +144,7 @@ fn half_a_response(mut stream: Box<dyn Stream>) -> io::Result<()> {
 #[test]
 fn a_response_that_is_cut_does_not_look_whole() {
     let backend = Backend::tcp(half_a_response);
-    for version in VERSIONS {
+    for version in Version::BOTH {
         let mut server =
             server(&backend_text(&backend.address), &["[timeouts]\nidle = \"1s\"\ndrain = \"1s\""]);
         for drained in [false, true] {
@@ -223,7 +205,7 @@ fn what_had_arrived_reaches_a_slow_backend() {
     let backend = Backend::tcp(slow_reader(report));
     let mut server = server(&backend_text(&backend.address), &[]);
     let sent = pattern(LENGTH);
-    for version in VERSIONS {
+    for version in Version::BOTH {
         for ending in ["close_notify", "FIN", "close", "bad record"] {
             let mut client = connect(server.address, version);
             let peer = client.stream.local_addr().expect("own address");
@@ -284,7 +266,7 @@ fn an_early_answer_reaches_a_client_that_writes() {
         stream.write_all(&pattern(LENGTH))
     });
     let mut server = server(&backend_text(&backend.address), &[]);
-    for version in VERSIONS.into_iter().cycle().take(6) {
+    for version in Version::BOTH.into_iter().cycle().take(6) {
         let mut client = connect(server.address, version);
         let peer = client.stream.local_addr().expect("own address");
         for _ in 0..60 {
@@ -313,7 +295,7 @@ fn a_half_closed_connection_may_take_its_time() {
         stream.write_all(b"late")
     });
     let server = server(&backend_text(&backend.address), &["[timeouts]\nclose = \"1s\"\nidle = \"60s\""]);
-    for version in VERSIONS {
+    for version in Version::BOTH {
         let mut client = connect(server.address, version);
         client.send_record(content::APPLICATION_DATA, b"slow");
         client.send_record(content::ALERT, &[1, alert::CLOSE_NOTIFY]);
@@ -336,7 +318,7 @@ fn a_client_that_never_closes_is_let_go() {
 #[test]
 fn an_upload_that_goes_on_after_a_built_in_answer_is_borne() {
     let server = server("static:1KiB", &[]);
-    for version in VERSIONS {
+    for version in Version::BOTH {
         let mut client = connect(server.address, version);
         let head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n";
         client.send_record(content::APPLICATION_DATA, head);
@@ -370,7 +352,7 @@ fn a_client_that_never_reads_its_last_bytes_holds_up_nobody() {
     });
     let config = Config::bare(&backend_text(&backend.address)).certificate("ecdsa.pem", "ecdsa.key");
     let server = Server::start(&config.top("workers = 1").table("[timeouts]\nclose = \"1s\""));
-    for version in VERSIONS {
+    for version in Version::BOTH {
         let mut client = connect_narrow(server.address, version);
         client.send_record(content::APPLICATION_DATA, b"?");
         // Past `timeouts.close`: from here on, TCP is asked whether it has got rid of its bytes.

@@ -42,3 +42,8 @@ get() { printf 'GET /index.html HTTP/1.0\r\n\r\n' | client -quiet -servername on
 gives_page() { "$@" | grep -q 'plain server' ; }
 # A command that compares what curl fetches from there with the file of 100 MB.
 identical() { echo "curl -sS --max-time 200 --cacert /test/ca.pem --resolve one.example:443:127.0.0.1 $1 | cmp - /tmp/www/large"; }
+# nginx asks who its user is.
+users() {
+    printf 'root:x:0:0::/:/bin/sh\n' > /etc/passwd
+    printf 'root:x:0:\n' > /etc/group
+}

@@ -4,8 +4,7 @@
 
 check "a configuration with more patience" ./ttls ctl load --config patient.toml
 mkdir -p /tmp/requests/cgi-bin
-printf 'root:x:0:0::/:/bin/sh\n' > /etc/passwd
-printf 'root:x:0:\n' > /etc/group
+users
 printf '#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n"\nexec cat\n' > /tmp/requests/cgi-bin/echo
 chmod +x /tmp/requests/cgi-bin/echo
 printf '#!/bin/sh\nwhile read -r line && [ "$line" != "$(printf "\\r")" ]; do :; done\nprintf "HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\n\\r\\n"\nexec cat\n' > /tmp/requests/upgrade

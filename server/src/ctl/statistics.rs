@@ -2,7 +2,7 @@
 //! The module's counters, as lines, as JSON, and in Prometheus's text format for node_exporter's textfile collector.
 
 use super::message::counter;
-use std::fmt::Write;
+use ttls_server::prometheus::Page;
 
 /// The value of each of `enum ttls_counter` that the module has. One of another version may have fewer.
 pub(crate) struct Statistics<'a>(pub(crate) &'a [u8]);
@@ -33,22 +33,22 @@ const fn more(counter: u8, metric: &'static str, outcome: &'static str) -> Sampl
 const HANDSHAKES: &str = "ttls_kernel_handshakes_total";
 
 const SAMPLES: &[Sample] = &[
-    sample(counter::LISTENERS, "ttls_kernel_listeners", "gauge", "Listening sockets behind TLS."),
-    sample(counter::PENDING, "ttls_kernel_handshakes_pending", "gauge", "Handshakes under way."),
+    sample(counter::LISTENERS, "ttls_kernel_listeners", "gauge", "Listening sockets behind TLS"),
+    sample(counter::PENDING, "ttls_kernel_handshakes_pending", "gauge", "Handshakes under way"),
     sample(
         counter::ENDING,
         "ttls_kernel_handshakes_ending",
         "gauge",
-        "Failed handshakes whose sockets are still to be closed.",
+        "Failed handshakes whose sockets are still to be closed",
     ),
-    sample(counter::CONTEXTS, "ttls_kernel_handshake_contexts", "gauge", "Handshake contexts in memory."),
+    sample(counter::CONTEXTS, "ttls_kernel_handshake_contexts", "gauge", "Handshake contexts in memory"),
     sample(
         counter::CONNECTIONS,
         "ttls_kernel_connections",
         "gauge",
-        "Accepted connections that are not closed.",
+        "Accepted connections that are not closed",
     ),
-    first(counter::FULL, HANDSHAKES, "full", "Handshakes by how they ended."),
+    first(counter::FULL, HANDSHAKES, "full", "Handshakes by how they ended"),
     more(counter::RESUMED, HANDSHAKES, "resumed"),
     more(counter::FAILED_PEER, HANDSHAKES, "failed_peer"),
     more(counter::FAILED_MISMATCH, HANDSHAKES, "failed_mismatch"),
@@ -61,14 +61,14 @@ const SAMPLES: &[Sample] = &[
         counter::ACCEPTED,
         "ttls_kernel_connections_accepted_total",
         "counter",
-        "Connections that accept() returned.",
+        "Connections that accept() returned",
     ),
-    sample(counter::BATCHES, "ttls_kernel_batches_total", "counter", "Batches of public-key work."),
+    sample(counter::BATCHES, "ttls_kernel_batches_total", "counter", "Batches of public-key work"),
     sample(
         counter::BATCHED,
         "ttls_kernel_batched_handshakes_total",
         "counter",
-        "Handshakes in those batches.",
+        "Handshakes in those batches",
     ),
 ];
 
@@ -95,19 +95,17 @@ impl Statistics<'_> {
 
     /// Prometheus's text format, version 0.0.4.
     pub(crate) fn metrics(&self) -> String {
-        let mut out = String::new();
+        let mut page = Page::default();
         for sample in SAMPLES {
             let Some(value) = self.value(sample.counter) else { continue };
             let Sample { metric, outcome, kind, help, .. } = sample;
             if !kind.is_empty() {
-                let _ = write!(out, "# HELP {metric} {help}\n# TYPE {metric} {kind}\n");
+                page.family(metric, kind, help);
             }
-            let _ = match *outcome {
-                "" => writeln!(out, "{metric} {value}"),
-                outcome => writeln!(out, "{metric}{{outcome=\"{outcome}\"}} {value}"),
-            };
+            let labels = [("outcome", *outcome)];
+            page.sample(metric, if outcome.is_empty() { &[] } else { &labels }, value);
         }
-        out
+        page.into_text()
     }
 }
 

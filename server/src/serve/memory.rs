@@ -140,10 +140,14 @@ impl Memory {
         reserve.used.get() + largest.bytes() > reserve.limit
     }
 
-    /// Bytes of a purpose's reserve that are in use, and how many there may be.
-    pub fn used(&self, purpose: Purpose) -> (usize, usize) {
-        let reserve = self.0.reserve(purpose);
-        (reserve.used.get(), reserve.limit)
+    /// Bytes of a purpose's reserve that are in use.
+    pub fn used(&self, purpose: Purpose) -> usize {
+        self.0.reserve(purpose).used.get()
+    }
+
+    /// Bytes of a purpose's reserve that may be in use.
+    pub fn limit(&self, purpose: Purpose) -> usize {
+        self.0.reserve(purpose).limit
     }
 
     /// Number of storages in use.

@@ -5,7 +5,6 @@ mod agreed;
 mod by_route;
 mod histogram;
 mod number;
-mod text;
 
 pub use agreed::Agreed;
 pub use by_route::{ByRoute, Counts};
@@ -14,11 +13,11 @@ pub use number::Number;
 
 use super::clock;
 use super::log::sink::{self, Sink};
+use crate::prometheus::Page;
 use crate::settings::Settings;
 use rustix::process::{Resource, getrlimit};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use text::Page;
 use ttls_crypto::sign::KeyKind;
 
 macro_rules! counters {

@@ -2,6 +2,7 @@
 //! What a client asked for and offered, kept for the line that says why its handshake failed.
 
 use std::fmt;
+use ttls::wire::codes::is_grease;
 use ttls::wire::{ClientHello, U16List};
 
 /// Bytes of a name that are kept.
@@ -131,7 +132,7 @@ impl<const N: usize> Default for Codes<N> {
 impl<const N: usize> Codes<N> {
     fn set(&mut self, codes: impl Iterator<Item = u16>) {
         (self.len, self.cut) = (0, false);
-        for code in codes.filter(|code| code & 0x0f0f != 0x0a0a) {
+        for code in codes.filter(|code| !is_grease(*code)) {
             let Some(place) = self.codes.get_mut(usize::from(self.len)) else {
                 self.cut = true;
                 return;

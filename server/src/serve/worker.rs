@@ -229,6 +229,10 @@ impl Worker {
             drain_until: None,
             accept_again: None,
         };
+        let Context { counters, memory, .. } = &worker.cx;
+        counters.buffer_limit_handshakes.set(memory.limit(Purpose::Handshake) as u64);
+        counters.buffer_limit_relays.set(memory.limit(Purpose::Relay) as u64);
+        counters.buffer_limit_transfers.set(memory.limit(Purpose::Transfer) as u64);
         for (address, fd) in listeners {
             worker.listen(address, fd)?;
         }
@@ -638,16 +642,10 @@ impl Worker {
         cx.counters.half_open.set(cx.half_open.get() as u64);
         cx.counters.buffers.set(cx.memory.in_use() as u64);
         cx.counters.due.set(cx.admission.waiting() as u64);
-        let counters = &cx.counters;
-        for (purpose, bytes, limit) in [
-            (Purpose::Handshake, &counters.buffer_handshakes, &counters.buffer_limit_handshakes),
-            (Purpose::Relay, &counters.buffer_relays, &counters.buffer_limit_relays),
-            (Purpose::Transfer, &counters.buffer_transfers, &counters.buffer_limit_transfers),
-        ] {
-            let (used, allowed) = cx.memory.used(purpose);
-            bytes.set(used as u64);
-            limit.set(allowed as u64);
-        }
+        let Context { counters, memory, .. } = cx;
+        counters.buffer_handshakes.set(memory.used(Purpose::Handshake) as u64);
+        counters.buffer_relays.set(memory.used(Purpose::Relay) as u64);
+        counters.buffer_transfers.set(memory.used(Purpose::Transfer) as u64);
         self.judge();
         let cx = &mut self.cx;
         cx.counters.lines_limited.set(cx.log.limited());

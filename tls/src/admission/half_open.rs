@@ -16,8 +16,10 @@ const WORK: u64 = 20;
 /// The longest round trip, in milliseconds: who is further away answers late on purpose.
 const FURTHEST: u64 = 500;
 
-/// What keeping a half-open connection costs others: the square of what its source has cost lately, times the round trips in which it has not
-/// answered. The square, because a deadline bounds how long anybody is silent, and nothing what a source costs. `demand` is in microseconds, as is `light`, which one user may cost: sources that have cost less are much alike. `silent` and
+/// What keeping a half-open connection costs others: the square of what its source has cost lately, times the round trips in
+/// which it has not answered. The square, because a deadline bounds how long anybody is silent, and nothing what a source costs.
+///
+/// `demand` is in microseconds, as is `light`, which one user may cost: sources that have cost less are much alike. `silent` and
 /// `round_trip` are in milliseconds.
 pub fn burden(demand: u32, light: u32, silent: u64, round_trip: u64) -> u64 {
     let unit = round_trip.min(FURTHEST) + WORK;

@@ -2,7 +2,7 @@
 //! What completed handshakes agreed on.
 
 use super::number::Number;
-use super::text::Page;
+use crate::prometheus::Page;
 use ttls::Session;
 use ttls::suite::{Group, Suite, group_name};
 

@@ -2,7 +2,7 @@
 //! What is counted of each route: each worker has counters of its own, and a reload that keeps a route keeps its counts.
 
 use super::number::Number;
-use super::text::Page;
+use crate::prometheus::Page;
 use crate::serve::outcome::Outcome;
 use crate::settings::Settings;
 use crate::settings::routes::Route;

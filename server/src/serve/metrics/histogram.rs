@@ -2,7 +2,7 @@
 //! Times in buckets.
 
 use super::number::Number;
-use super::text::Page;
+use crate::prometheus::Page;
 
 /// Upper bounds of the buckets, in milliseconds; longer times are in one more.
 const BOUNDS: [u64; 12] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000];
