@@ -5,12 +5,19 @@
 //! is not repeated here. It is a measuring instrument and no more: it reuses key pairs, trusts every
 //! certificate and checks signatures only where it is told to.
 
+mod content;
+mod fault;
 mod hello;
 mod keys;
 mod looks;
+mod message;
+mod offer;
+mod profile;
 mod record;
 mod schedule;
+mod server_hello;
 mod session;
+mod state;
 mod suite;
 mod tls12;
 mod tls13;
@@ -20,176 +27,22 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub(super) use fault::Fault;
 pub(super) use keys::{Agreement, agreed};
 pub(super) use looks::Look;
+pub(super) use offer::Offer;
+pub(super) use profile::{Profile, Signature};
 pub(super) use session::Session;
-pub(super) use suite::Cipher;
+pub(super) use state::{Client, Event};
+pub(super) use suite::{Cipher, Version};
 pub(super) use ttls_crypto::job::Group;
 
-use core::ops::Range;
-use hello::Template;
-use keys::KeyPair;
-use record::{Protection, content};
+use server_hello::{Extensions, HELLO_RETRY_REQUEST};
+use state::State;
 use std::time::Instant;
 use ttls_crypto::hash::{Digest, Hash};
 use ttls_crypto::job::SharedSecret;
 use wire::Reader;
-
-/// Handshake message types (RFC 8446 §B.3).
-mod message {
-    pub(super) const SERVER_HELLO: u8 = 2;
-    pub(super) const NEW_SESSION_TICKET: u8 = 4;
-    pub(super) const ENCRYPTED_EXTENSIONS: u8 = 8;
-    pub(super) const CERTIFICATE: u8 = 11;
-    pub(super) const SERVER_KEY_EXCHANGE: u8 = 12;
-    pub(super) const CERTIFICATE_REQUEST: u8 = 13;
-    pub(super) const SERVER_HELLO_DONE: u8 = 14;
-    pub(super) const CERTIFICATE_VERIFY: u8 = 15;
-    pub(super) const CLIENT_KEY_EXCHANGE: u8 = 16;
-    pub(super) const FINISHED: u8 = 20;
-    pub(super) const CERTIFICATE_STATUS: u8 = 22;
-    pub(super) const KEY_UPDATE: u8 = 24;
-    pub(super) const COMPRESSED_CERTIFICATE: u8 = 25;
-}
-
-/// Protocol version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
-    Tls12,
-    Tls13,
-}
-
-/// Which certificate the server shall use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Signature {
-    Any,
-    Ecdsa,
-    Rsa,
-}
-
-/// What every connection of a run offers: one version, one group, one cipher.
-pub(super) struct Profile {
-    pub(super) version: Version,
-    pub(super) group: Group,
-    pub(super) cipher: Cipher,
-    pub(super) signature: Signature,
-    pub(super) name: Option<String>,
-    /// What the ClientHello looks like in TLS 1.3; `None`: as short as it can be.
-    pub(super) look: Option<Look>,
-}
-
-impl Profile {
-    fn suites(&self) -> impl Iterator<Item = u16> {
-        let suites = self.cipher.suites(self.version);
-        let (ecdsa, rsa) = (suites.first(), suites.last());
-        let (first, second) = match (self.version, self.signature) {
-            (Version::Tls12, Signature::Any) => (ecdsa, rsa),
-            (Version::Tls12, Signature::Rsa) => (rsa, None),
-            _ => (ecdsa, None),
-        };
-        first.into_iter().chain(second).copied()
-    }
-}
-
-/// Why a connection failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// The server refused, with this alert (RFC 8446 §6).
-    Alert(u8),
-    /// The server asks for what this client cannot do.
-    Unsupported(&'static str),
-    /// The server answered something false. The run is void.
-    Wrong(&'static str),
-}
-
-/// What is prepared once for all connections.
-pub(super) struct Offer {
-    profile: Profile,
-    key: KeyPair,
-    full: Template,
-    /// The session every connection resumes, once there is one.
-    resumed: Option<(Template, Session)>,
-}
-
-impl Offer {
-    pub(super) fn new(profile: Profile) -> Result<Self, Fault> {
-        let key = KeyPair::generate(profile.group)?;
-        Ok(Self { full: Template::new(&profile, &key.share, None)?, key, profile, resumed: None })
-    }
-
-    /// From now on connections resume `session`.
-    pub(super) fn resume(&mut self, session: Session) -> Result<(), Fault> {
-        let template = Template::new(&self.profile, &self.key.share, Some(&session))?;
-        self.resumed = Some((template, session));
-        Ok(())
-    }
-
-    /// Whether there is a session that connections resume.
-    pub(super) const fn resumes(&self) -> bool {
-        self.resumed.is_some()
-    }
-
-    /// The ClientHello with these random bytes, as a message without a record around it, in `out`.
-    pub(super) fn hello(&self, fresh: &[u8; 64], out: &mut Vec<u8>) -> Result<(), Fault> {
-        let (template, session) = self.template(Instant::now());
-        template.fill(&self.profile, fresh, session, out)
-    }
-
-    fn template(&self, now: Instant) -> (&Template, Option<(&Session, Instant)>) {
-        match &self.resumed {
-            Some((template, session)) => (template, Some((session, now))),
-            None => (&self.full, None),
-        }
-    }
-}
-
-/// What happened when bytes were received.
-pub(super) enum Event {
-    /// More bytes are needed.
-    Nothing,
-    /// This must be computed and handed to [`Client::agreed`].
-    Agree(Agreement),
-    /// The handshake is done: the server's Finished was right. `verified`: so was
-    /// its signature, checked.
-    Established { resumed: bool, verified: bool },
-    /// Application data lies here in the input.
-    Data(Range<usize>),
-    /// The server will send no more.
-    CloseNotify,
-}
-
-#[allow(clippy::large_enum_variant)] // lives in a connection's slot
-enum State {
-    ServerHello,
-    Tls13(tls13::State),
-    Tls12(tls12::State),
-    Open { resumption: Option<schedule::Expander> },
-}
-
-/// The secret of TLS 1.3 that this client writes with, from which its next one follows.
-struct Writing {
-    secret: schedule::Expander,
-    cipher: Cipher,
-}
-
-/// One connection's TLS. Reused from connection to connection, so that its buffers stay.
-pub(super) struct Client {
-    state: State,
-    /// Whether this connection's signature is checked.
-    verify: bool,
-    want_ticket: bool,
-    /// The ClientHello, until its hash is known to be needed.
-    hello: Vec<u8>,
-    transcript: Hash,
-    /// Handshake bytes that were received and not yet used.
-    messages: Vec<u8>,
-    reading: Option<Protection>,
-    writing: Option<Protection>,
-    /// TLS 1.3, once the handshake is done.
-    updates: Option<Writing>,
-    /// A session the server offered, if it was wanted.
-    pub(super) session: Option<Session>,
-}
 
 impl Client {
     pub(super) fn new() -> Self {
@@ -407,39 +260,5 @@ impl Client {
 
     fn transcript(&self) -> Digest {
         self.transcript.so_far()
-    }
-}
-
-/// The random that makes a ServerHello a HelloRetryRequest: SHA-256 of "HelloRetryRequest".
-const HELLO_RETRY_REQUEST: [u8; 32] = [
-    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2,
-    0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
-];
-
-/// What the server's extensions say.
-#[derive(Default)]
-struct Extensions<'a> {
-    version: u16,
-    share: Option<(u16, &'a [u8])>,
-    psk_taken: bool,
-    extended_master_secret: bool,
-}
-
-impl<'a> Extensions<'a> {
-    fn read(&mut self, kind: u16, content: &'a [u8]) -> Result<(), Fault> {
-        let mut content = Reader::new(content);
-        match kind {
-            23 => self.extended_master_secret = true,
-            41 => self.psk_taken = content.u16()? == 0,
-            43 => self.version = content.u16()?,
-            // A HelloRetryRequest names the group alone.
-            51 => {
-                let group = content.u16()?;
-                let share = if content.is_empty() { &[] } else { content.vector16()? };
-                self.share = Some((group, share));
-            }
-            _ => return Ok(()),
-        }
-        content.finish()
     }
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The ClientHello (RFC 8446 §4.1.2): encoded once, then copied and given a fresh random for each connection.
 
+use super::fault::Fault;
+use super::profile::{Profile, Signature};
 use super::schedule::{self, Expander, Salt};
 use super::session::Session;
+use super::suite::Version;
 use super::wire::{u16, vector};
-use super::{Fault, Profile, Signature, Version};
 use std::time::Instant;
 use ttls_crypto::job::Group;
 

@@ -2,7 +2,7 @@
 //! Key pairs that are made once and shared by many connections, so that a handshake costs the client
 //! one agreement and the server, which makes a fresh pair each time, two operations and a signature.
 
-use super::Fault;
+use super::fault::Fault;
 use graviola::key_agreement::mlkem768;
 use ttls_crypto::job::{Failed, Group, KeyExchange, Output, PeerShare, SharedSecret, Work};
 use ttls_crypto::secret::Secret;

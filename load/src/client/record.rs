@@ -1,18 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Records and their protection (RFC 8446 §5, RFC 5246 §6.2.3.3, RFC 5288, RFC 7905).
 
-use super::suite::Cipher;
-use super::{Fault, Version};
+use super::content;
+use super::fault::Fault;
+use super::suite::{Cipher, Version};
 use ttls_crypto::aead::{self, NONCE, TAG};
 use ttls_crypto::secret::Secret;
-
-/// Content types (RFC 8446 §5.1).
-pub(super) mod content {
-    pub(in crate::client) const CHANGE_CIPHER_SPEC: u8 = 20;
-    pub(in crate::client) const ALERT: u8 = 21;
-    pub(in crate::client) const HANDSHAKE: u8 = 22;
-    pub(in crate::client) const APPLICATION_DATA: u8 = 23;
-}
 
 /// Length of a record's header.
 pub(super) const HEADER: usize = 5;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Key derivation: HKDF with labels (RFC 8446 §7.1) and the PRF of TLS 1.2 (RFC 5246 §5).
 
+use super::fault::Fault;
 use super::record::Protection;
-use super::suite::Cipher;
-use super::{Fault, Version};
+use super::suite::{Cipher, Version};
 use ttls_crypto::hash::{Algorithm, Digest, Hmac};
 
 /// HMAC under `key`. Every suite's hash has one.

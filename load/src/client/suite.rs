@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The cipher suites this client knows (RFC 8446 §B.4, RFC 5289, RFC 7905).
+//! The versions and cipher suites this client knows (RFC 8446 §B.4, RFC 5289, RFC 7905).
 
-use super::{Fault, Version};
+use super::fault::Fault;
 use ttls_crypto::{aead, hash};
+
+/// Protocol version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    Tls12,
+    Tls13,
+}
 
 /// An AEAD with its hash, which is all that this client needs of a suite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,42 +11,21 @@
 //! ChangeCipherSpec  {Finished}
 //! ```
 
+use super::fault::Fault;
 use super::hello::group_number;
-use super::record::{self, Protection, content};
+use super::keys::Agreement;
+use super::offer::Offer;
+use super::record::{self, Protection};
 use super::schedule::prf;
+use super::server_hello::Extensions;
+use super::session::Session;
+use super::state::{Client, Event, Finishing, State, Tls12};
+use super::suite::{Cipher, Version};
 use super::wire::{Reader, vector};
-use super::{Agreement, Client, Event, Extensions, Fault, Offer, Session, Version, message, verify};
+use super::{content, message, verify};
 use std::time::Instant;
 use ttls_crypto::hash::Digest;
 use ttls_crypto::job::SharedSecret;
-
-#[allow(clippy::large_enum_variant)] // lives in a connection's slot
-pub(super) enum State {
-    Certificate { random: [u8; 32] },
-    ServerKeyExchange { random: [u8; 32], leaf: Vec<u8> },
-    ServerHelloDone { random: [u8; 32], agreement: Agreement },
-    Agreeing { random: [u8; 32] },
-    Finishing(Finishing),
-}
-
-/// Keys are known; the server's ChangeCipherSpec and Finished are awaited.
-pub(super) struct Finishing {
-    master: Digest,
-    /// Taken by the ChangeCipherSpec.
-    reading: Option<Protection>,
-    ticket: Option<Vec<u8>>,
-    resumed: bool,
-}
-
-impl State {
-    pub(super) fn change_cipher_spec(&mut self) -> Result<Protection, Fault> {
-        match self {
-            Self::Finishing(Finishing { reading, .. }) => reading.take(),
-            _ => None,
-        }
-        .ok_or(Fault::Wrong("a ChangeCipherSpec comes out of order"))
-    }
-}
 
 impl Client {
     pub(super) fn server_hello12(
@@ -64,18 +43,18 @@ impl Client {
                 let master = session.secret.clone();
                 let (reading, writing) = self.key_block(offer, &random, &master)?;
                 self.writing = Some(writing);
-                State::Finishing(Finishing { master, reading: Some(reading), ticket: None, resumed: true })
+                Tls12::Finishing(Finishing { master, reading: Some(reading), ticket: None, resumed: true })
             }
-            _ => State::Certificate { random },
+            _ => Tls12::Certificate { random },
         };
-        self.state = super::State::Tls12(next);
+        self.state = State::Tls12(next);
         Ok(Event::Nothing)
     }
 
     pub(super) fn message12(
         &mut self,
         offer: &Offer,
-        state: State,
+        state: Tls12,
         kind: u8,
         whole: &[u8],
         out: &mut Vec<u8>,
@@ -83,40 +62,40 @@ impl Client {
         let mut body = Reader::new(&whole[4..]);
         let mut event = Event::Nothing;
         let next = match (state, kind) {
-            (State::Certificate { random }, message::CERTIFICATE) => {
+            (Tls12::Certificate { random }, message::CERTIFICATE) => {
                 let mut list = Reader::new(body.vector24()?);
                 body.finish()?;
                 let leaf = list.vector24()?;
-                State::ServerKeyExchange {
+                Tls12::ServerKeyExchange {
                     random,
                     leaf: if self.verify { leaf.to_vec() } else { Vec::new() },
                 }
             }
-            (state @ State::ServerKeyExchange { .. }, message::CERTIFICATE_STATUS) => state,
-            (State::ServerKeyExchange { random, leaf }, message::SERVER_KEY_EXCHANGE) => {
+            (state @ Tls12::ServerKeyExchange { .. }, message::CERTIFICATE_STATUS) => state,
+            (Tls12::ServerKeyExchange { random, leaf }, message::SERVER_KEY_EXCHANGE) => {
                 let agreement = self.server_key_exchange(offer, &random, &leaf, &whole[4..])?;
-                State::ServerHelloDone { random, agreement }
+                Tls12::ServerHelloDone { random, agreement }
             }
-            (State::ServerHelloDone { .. }, message::CERTIFICATE_REQUEST) => {
+            (Tls12::ServerHelloDone { .. }, message::CERTIFICATE_REQUEST) => {
                 return Err(Fault::Unsupported("the server asks for a client certificate"));
             }
-            (State::ServerHelloDone { random, agreement }, message::SERVER_HELLO_DONE) => {
+            (Tls12::ServerHelloDone { random, agreement }, message::SERVER_HELLO_DONE) => {
                 event = Event::Agree(agreement);
-                State::Agreeing { random }
+                Tls12::Agreeing { random }
             }
-            (State::Finishing(mut state), message::NEW_SESSION_TICKET) if state.reading.is_some() => {
+            (Tls12::Finishing(mut state), message::NEW_SESSION_TICKET) if state.reading.is_some() => {
                 let _lifetime_hint = body.u32()?;
                 state.ticket = Some(body.vector16()?.to_vec());
                 body.finish()?;
-                State::Finishing(state)
+                Tls12::Finishing(state)
             }
-            (State::Finishing(state), message::FINISHED) if state.reading.is_none() => {
+            (Tls12::Finishing(state), message::FINISHED) if state.reading.is_none() => {
                 return self.finished12(offer, state, whole, out);
             }
             _ => return Err(Fault::Wrong("a message comes out of order")),
         };
         self.transcript.update(whole);
-        self.state = super::State::Tls12(next);
+        self.state = State::Tls12(next);
         Ok(event)
     }
 
@@ -146,11 +125,11 @@ impl Client {
     pub(super) fn agreed12(
         &mut self,
         offer: &Offer,
-        state: State,
+        state: Tls12,
         shared: &SharedSecret,
         out: &mut Vec<u8>,
     ) -> Result<(), Fault> {
-        let State::Agreeing { random } = state else {
+        let Tls12::Agreeing { random } = state else {
             return Err(Fault::Wrong("no agreement is due"));
         };
         let mut key_exchange = vec![message::CLIENT_KEY_EXCHANGE];
@@ -165,7 +144,7 @@ impl Client {
         let (reading, writing) = self.key_block(offer, &random, &master)?;
         self.writing = Some(writing);
         self.send_finished(offer, &master, out)?;
-        self.state = super::State::Tls12(State::Finishing(Finishing {
+        self.state = State::Tls12(Tls12::Finishing(Finishing {
             master,
             reading: Some(reading),
             ticket: None,
@@ -183,7 +162,7 @@ impl Client {
     ) -> Result<(Protection, Protection), Fault> {
         let cipher = offer.profile.cipher;
         let key_len = cipher.aead().key_len();
-        let iv_len = if cipher == super::Cipher::ChaCha20Poly1305 { 12 } else { 4 };
+        let iv_len = if cipher == Cipher::ChaCha20Poly1305 { 12 } else { 4 };
         let mut block = [0; 2 * (32 + 12)];
         let block = &mut block[..2 * (key_len + iv_len)];
         prf(cipher.hash(), master.as_bytes(), b"key expansion", &[random, self.client_random()], block)?;
@@ -231,7 +210,7 @@ impl Client {
             .ticket
             .filter(|ticket| self.want_ticket && !ticket.is_empty())
             .map(|ticket| Session { ticket, secret: state.master, age_add: 0, received: Instant::now() });
-        self.state = super::State::Open { resumption: None };
+        self.state = State::Open { resumption: None };
         Ok(Event::Established { resumed: state.resumed, verified: self.verify && !state.resumed })
     }
 }

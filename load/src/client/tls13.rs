@@ -9,31 +9,19 @@
 //! [NewSessionTicket*]
 //! ```
 
+use super::fault::Fault;
 use super::hello::group_number;
-use super::record::{self, content};
+use super::offer::Offer;
+use super::record;
 use super::schedule::{Expander, Salt};
-use super::wire::Reader;
-use super::{Client, Event, Extensions, Fault, Offer, Session, message, verify};
+use super::server_hello::Extensions;
+use super::session::Session;
+use super::state::{Client, Event, Secrets, State, Tls13, Writing};
+use super::wire::{Reader, vector};
+use super::{content, message, verify};
 use std::time::Instant;
 use ttls_crypto::hash::Digest;
 use ttls_crypto::job::SharedSecret;
-
-#[allow(clippy::large_enum_variant)] // lives in a connection's slot
-pub(super) enum State {
-    Agreeing { kem: Option<[u8; 32]>, resumed: bool },
-    EncryptedExtensions(Secrets),
-    Certificate(Secrets),
-    CertificateVerify { secrets: Secrets, leaf: Vec<u8> },
-    Finished(Secrets),
-}
-
-/// The secrets of the handshake's stage.
-pub(super) struct Secrets {
-    stage: Expander,
-    client: Expander,
-    server: Expander,
-    resumed: bool,
-}
 
 impl Client {
     pub(super) fn server_hello13(&mut self, offer: &Offer, found: &Extensions<'_>) -> Result<Event, Fault> {
@@ -45,17 +33,17 @@ impl Client {
             return Err(Fault::Wrong("the server took a PSK that was not offered"));
         }
         let (agreement, kem) = offer.key.open(share)?;
-        self.state = super::State::Tls13(State::Agreeing { kem, resumed: found.psk_taken });
+        self.state = State::Tls13(Tls13::Agreeing { kem, resumed: found.psk_taken });
         Ok(Event::Agree(agreement))
     }
 
     pub(super) fn agreed13(
         &mut self,
         offer: &Offer,
-        state: State,
+        state: Tls13,
         shared: &SharedSecret,
     ) -> Result<(), Fault> {
-        let State::Agreeing { kem, resumed } = state else {
+        let Tls13::Agreeing { kem, resumed } = state else {
             return Err(Fault::Wrong("no agreement is due"));
         };
         let salt = match &offer.resumed {
@@ -71,60 +59,59 @@ impl Client {
         let client = Expander::new(hash, stage.derive(b"c hs traffic", &hellos).as_bytes())?;
         let server = Expander::new(hash, stage.derive(b"s hs traffic", &hellos).as_bytes())?;
         self.reading = Some(server.protection(offer.profile.cipher));
-        self.state =
-            super::State::Tls13(State::EncryptedExtensions(Secrets { stage, client, server, resumed }));
+        self.state = State::Tls13(Tls13::EncryptedExtensions(Secrets { stage, client, server, resumed }));
         Ok(())
     }
 
     pub(super) fn message13(
         &mut self,
         offer: &Offer,
-        state: State,
+        state: Tls13,
         kind: u8,
         whole: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Event, Fault> {
         let mut body = Reader::new(&whole[4..]);
         let next = match (state, kind) {
-            (State::EncryptedExtensions(secrets), message::ENCRYPTED_EXTENSIONS) => {
+            (Tls13::EncryptedExtensions(secrets), message::ENCRYPTED_EXTENSIONS) => {
                 if secrets.resumed {
-                    State::Finished(secrets)
+                    Tls13::Finished(secrets)
                 } else {
-                    State::Certificate(secrets)
+                    Tls13::Certificate(secrets)
                 }
             }
-            (State::Certificate(secrets), message::CERTIFICATE) => {
+            (Tls13::Certificate(secrets), message::CERTIFICATE) => {
                 body.vector8()?;
                 let mut list = Reader::new(body.vector24()?);
                 body.finish()?;
                 let leaf = list.vector24()?;
-                State::CertificateVerify {
+                Tls13::CertificateVerify {
                     secrets,
                     leaf: if self.verify { leaf.to_vec() } else { Vec::new() },
                 }
             }
             // RFC 8879: offered by clients with a browser's look, which check no signature.
-            (State::Certificate(secrets), message::COMPRESSED_CERTIFICATE) if !self.verify => {
-                State::CertificateVerify { secrets, leaf: Vec::new() }
+            (Tls13::Certificate(secrets), message::COMPRESSED_CERTIFICATE) if !self.verify => {
+                Tls13::CertificateVerify { secrets, leaf: Vec::new() }
             }
-            (State::Certificate(_), message::CERTIFICATE_REQUEST) => {
+            (Tls13::Certificate(_), message::CERTIFICATE_REQUEST) => {
                 return Err(Fault::Unsupported("the server asks for a client certificate"));
             }
-            (State::CertificateVerify { secrets, leaf }, message::CERTIFICATE_VERIFY) => {
+            (Tls13::CertificateVerify { secrets, leaf }, message::CERTIFICATE_VERIFY) => {
                 if self.verify {
                     let (scheme, signature) = (body.u16()?, body.vector16()?);
                     body.finish()?;
                     verify::signature(&leaf, scheme, &signed_content(&self.transcript()), signature)?;
                 }
-                State::Finished(secrets)
+                Tls13::Finished(secrets)
             }
-            (State::Finished(secrets), message::FINISHED) => {
+            (Tls13::Finished(secrets), message::FINISHED) => {
                 return self.finished13(offer, &secrets, whole, out);
             }
             _ => return Err(Fault::Wrong("a message comes out of order")),
         };
         self.transcript.update(whole);
-        self.state = super::State::Tls13(next);
+        self.state = State::Tls13(next);
         Ok(Event::Nothing)
     }
 
@@ -147,19 +134,19 @@ impl Client {
 
         let verify_data = secrets.client.finished(&messages)?;
         let mut finished = vec![message::FINISHED];
-        super::wire::vector(&mut finished, 3, |out| out.extend_from_slice(verify_data.as_bytes()));
+        vector(&mut finished, 3, |out| out.extend_from_slice(verify_data.as_bytes()));
         record::plain(content::CHANGE_CIPHER_SPEC, &[1], out);
         secrets.client.protection(cipher).seal(content::HANDSHAKE, &finished, out);
         self.reading = Some(server.protection(cipher));
         self.writing = Some(client.protection(cipher));
-        self.updates = Some(super::Writing { secret: client, cipher });
+        self.updates = Some(Writing { secret: client, cipher });
         let resumption = if self.want_ticket {
             self.transcript.update(&finished);
             Some(Expander::new(hash, master.derive(b"res master", &self.transcript()).as_bytes())?)
         } else {
             None
         };
-        self.state = super::State::Open { resumption };
+        self.state = State::Open { resumption };
         Ok(Event::Established { resumed: secrets.resumed, verified: self.verify && !secrets.resumed })
     }
 }

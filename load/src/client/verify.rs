@@ -2,7 +2,7 @@
 //! Whether the server holds the key of the certificate it shows: its signature, checked by a library that
 //! shares nothing with the server. Nobody is trusted or distrusted here: chains are not followed.
 
-use super::Fault;
+use super::fault::Fault;
 use graviola::hashing::Sha256;
 use graviola::signing::{ecdsa, rsa};
 

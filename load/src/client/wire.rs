@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading and writing the presentation language of RFC 8446 §3.
 
-use super::Fault;
+use super::fault::Fault;
 
 /// A cursor over received bytes; nothing may be left over.
 pub(super) struct Reader<'a>(&'a [u8]);
