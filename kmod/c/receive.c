@@ -207,29 +207,14 @@ static bool receive_pass_urgent_byte(struct sock *sk)
 		within = !ahead;
 	else if (strp->stm.full_len)
 		within = ahead < strp->stm.full_len;
-	else
-		within = ahead && ahead < TLS_HEADER_SIZE;
+	else	/* kTLS waits for a header, and for the nonce of TLS 1.2's GCM behind it. */
+		within = ahead && ahead < tls_get_ctx(sk)->prot_info.prepend_size;
 	if (ahead && !within)
 		return false;		/* kTLS has not looked at what comes before it */
 	if (!within && !sock_flag(sk, SOCK_URGINLINE))
 		WRITE_ONCE(tp->copied_seq, tp->copied_seq + 1);
 	WRITE_ONCE(tp->urg_data, 0);
 	return true;
-}
-
-/* True if there may be more to read than kTLS knew of. */
-static bool receive_pass_urgent(struct sock *sk)
-{
-	bool passed;
-
-	if (likely(!READ_ONCE(tcp_sk(sk)->urg_data)))
-		return false;
-	lock_sock(sk);
-	passed = receive_pass_urgent_byte(sk);
-	if (passed)
-		ttls_socket_of(sk)->data_ready(sk);
-	release_sock(sk);
-	return passed;
 }
 
 /* The socket's lock is held. */
@@ -244,6 +229,17 @@ static void socket_data_ready(struct sock *sk)
 }
 
 /*
+ * Whoever gives the socket's lock back may have brought kTLS up to an urgent byte: a reader who goes to sleep in the
+ * middle of his read, or kTLS's worker, with what came while the lock was taken.
+ */
+static void socket_release_cb(struct sock *sk)
+{
+	if (unlikely(tcp_sk(sk)->urg_data) && receive_pass_urgent_byte(sk))
+		ttls_socket_of(sk)->data_ready(sk);
+	ttls_family_of(sk)->tls->release_cb(sk);
+}
+
+/*
  * How much a read of any length would give now. Less than that, but not less than the limit, if it is so much that
  * it should not be opened before it is read.
  */
@@ -251,18 +247,12 @@ static size_t receive_readable(struct sock *sk, size_t limit)
 {
 	struct ttls_socket *socket = ttls_socket_of(sk);
 
-	while (!receive_is_over(socket)) {
-		int n = receive_open_records(sk, limit);
-
-		if (receive_is_control(n, -EIO)) {
-			if (receive_control_record(sk, socket))
-				break;
-			/* Who waits for an edge does not read before he hears of the end. */
-			if (receive_is_over(socket))
-				context_of(sk)->saved_data_ready(sk);
-		} else if (!receive_pass_urgent(sk)) {
+	while (!receive_is_over(socket) && receive_is_control(receive_open_records(sk, limit), -EIO)) {
+		if (receive_control_record(sk, socket))
 			break;
-		}
+		/* Who waits for an edge does not read before he hears of the end. */
+		if (receive_is_over(socket))
+			context_of(sk)->saved_data_ready(sk);
 	}
 	return receive_is_over(socket) ? 0 : receive_opened(sk);
 }
@@ -312,8 +302,6 @@ static int receive(struct sock *sk, struct msghdr *msg, size_t len, int flags)
 			if (!n || n == -EAGAIN)
 				continue;
 		}
-		if (receive_pass_urgent(sk) && n == -EAGAIN)
-			continue;
 		if (n <= 0)
 			return done ? done : n;
 		done += n;
@@ -416,8 +404,6 @@ static ssize_t socket_splice_read(struct socket *sock, loff_t *pos, struct pipe_
 			/* There is none: kTLS meant another thing. */
 			return err == -EAGAIN ? n : err;
 		}
-		if (receive_pass_urgent(sk) && n == -EAGAIN)
-			continue;
 		/* It takes an empty record for the end. */
 		if (!n && (receive_is_opening(sk) || !(READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN)))
 			continue;
@@ -500,6 +486,7 @@ static int socket_set_rcvlowat(struct sock *sk, int value)
 void ttls_receive_learn(struct proto *prot, struct proto_ops *ops)
 {
 	prot->recvmsg = socket_recvmsg;
+	prot->release_cb = socket_release_cb;
 	prot->ioctl = socket_ioctl;
 	ops->splice_read = socket_splice_read;
 	ops->poll = socket_poll;

@@ -24,6 +24,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("poll() is true up to the last byte, read one by one", one_by_one),
     ("a reader in MSG_WAITALL is no obstacle to who may not wait", blocked_reader),
     ("urgent bytes between records are skipped, within them they are data", urgent),
+    ("nor do urgent bytes hold up a read that is under way", urgent_while_read),
     ("splice() into a pipe with little room loses nothing", spliced),
 ];
 
@@ -334,10 +335,14 @@ fn urgent(version: Version) {
     let oob = |client: &Client, bytes: &[u8]| {
         assert_eq!(rustix::net::send(&client.stream, bytes, SendFlags::OOB), Ok(bytes.len()));
     };
-    for round in 0..8 {
-        let data = dice.bytes(dice.length(16_384));
+    // At random, and then at every place of a record's header.
+    for round in 0..36 {
+        let (data, act) = match round {
+            0..8 => (dice.bytes(dice.length(16_384)), round % 4),
+            _ => (dice.bytes(64), 2),
+        };
         let record = client.seal.as_mut().expect("keys").seal(content::APPLICATION_DATA, &data);
-        match round % 4 {
+        match act {
             0 => {
                 oob(&client, b"!");
                 client.send_raw(&record);
@@ -348,7 +353,8 @@ fn urgent(version: Version) {
             }
             2 => {
                 // The first byte of a record alone would be one between two records, which is skipped.
-                let (begun, rest) = record.split_at(dice.roll(2, record.len()));
+                let place = if round < 8 { dice.roll(2, record.len()) } else { round - 6 };
+                let (begun, rest) = record.split_at(place);
                 oob(&client, begun);
                 client.send_raw(rest);
             }
@@ -356,7 +362,7 @@ fn urgent(version: Version) {
         }
         // One by one: TCP knows one urgent byte at a time.
         let mut read = vec![0; data.len()];
-        server.read_exact(&mut read).expect("data");
+        server.read_exact(&mut read).unwrap_or_else(|error| panic!("{error} in round {round}"));
         assert!(read == data, "other data came in round {round}");
         // An urgent byte behind the record that comes together with the next one would be data.
         eventually("all of it comes", || unacknowledged(&client) == 0);
@@ -365,6 +371,37 @@ fn urgent(version: Version) {
     let mut read = [0; 9];
     server.read_exact(&mut read).expect("data");
     assert_eq!(&read, b"after all");
+}
+
+/// Bytes that come while a read is under way, which kTLS itself waits in.
+fn urgent_while_read(version: Version) {
+    let dice = Dice::new();
+    let (mut client, server) = connection(version);
+    for _ in 0..20 {
+        // What is read in between ends no read: all is asked for, or there is nothing in it.
+        let first = dice.bytes(dice.roll(0, 2) * 500);
+        let second = dice.bytes(500);
+        let all = [&first[..], &second[..]].concat();
+        let mut seal =
+            |data: &[u8]| client.seal.as_mut().expect("keys").seal(content::APPLICATION_DATA, data);
+        let (first, second) = (seal(&first), seal(&second));
+        let reading = server.try_clone().expect("dup");
+        let len = all.len();
+        let reader = thread::spawn(move || {
+            let mut buffer = vec![0; len];
+            let (_, read) = rustix::net::recv(&reading, &mut buffer[..], RecvFlags::WAITALL).expect("recv");
+            buffer.truncate(read);
+            buffer
+        });
+        if dice.one_in(2) {
+            thread::sleep(Duration::from_millis(20)); // the reader sleeps
+        }
+        client.send_raw(&first);
+        assert_eq!(rustix::net::send(&client.stream, b"!", SendFlags::OOB), Ok(1));
+        client.send_raw(&second);
+        assert!(reader.join().expect("the reader") == all, "other data came");
+        eventually("all of it comes", || unacknowledged(&client) == 0);
+    }
 }
 
 fn spliced(version: Version) {

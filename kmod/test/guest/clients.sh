@@ -11,7 +11,7 @@ printf '#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n"\ncmp - /tmp/www
 chmod +x /tmp/www/cgi-bin/compare
 httpd -f -p 443 -h /tmp/www &
 server=$!
-sleep 0.5
+eventually listens 443
 check "a running server is put behind TLS" ./ttls ctl attach --pid $server --port 443
 check "the module stays while it is used" not rmmod ttls
 

@@ -35,9 +35,11 @@ not() { ! "$@"; }
 says() { pattern=$1; shift; "$@" < /dev/null 2>&1 | tee /tmp/said | grep -q -e "$pattern" || { cat /tmp/said; false; }; }
 counter() { ./ttls ctl stats | awk -v name="$1" '$1 == name { print $2 }'; }
 is() { value=$(counter "$1"); [ "$value" = "$2" ] || { echo "$1 is $value, not $2"; false; }; }
-eventually() { for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do "$@" && return; sleep 0.25; done; "$@"; }
+# With the patience of a machine that is busy with other things.
+eventually() { for _ in $(seq 400); do "$@" && return; sleep 0.25; done; "$@"; }
+listens() { grep -q ":$(printf %04X "$1") [0-9A-F]*:0000 0A" /proc/net/tcp /proc/net/tcp6; }
 fetch() { curl -sS --max-time 200 --cacert /test/ca.pem --resolve one.example:443:127.0.0.1 --resolve one.example:8443:127.0.0.1 "$@"; }
-client() { { cat; sleep 1; } | timeout 20 openssl s_client -connect 127.0.0.1:443 -CAfile /test/ca.pem "$@"; }
+client() { { cat; sleep 1; } | timeout 150 openssl s_client -connect 127.0.0.1:443 -CAfile /test/ca.pem "$@"; }
 get() { printf 'GET /index.html HTTP/1.0\r\n\r\n' | client -quiet -servername one.example "$@" 2> /dev/null; }
 gives_page() { "$@" | grep -q 'plain server' ; }
 # A command that compares what curl fetches from there with the file of 100 MB.

@@ -10,7 +10,8 @@ httpd -f -p 443 -h /tmp/www &
 first=$!
 httpd -f -p 8443 -h /tmp/www &
 second=$!
-sleep 0.5
+eventually listens 443
+eventually listens 8443
 check "a server is put behind TLS" ./ttls ctl attach --pid $first --port 443
 check "and another" ./ttls ctl attach --pid $second --port 8443
 

@@ -79,7 +79,7 @@ pipelined() {
     # The client's end of input is not to come before the server's.
     touch /tmp/open
     [ "$({ cat /tmp/pipelined; while [ -e /tmp/open ]; do sleep 0.2; done; } |
-        { timeout 60 openssl s_client -connect 127.0.0.1:8450 -quiet $2 2> /dev/null; rm /tmp/open; } | grep -c '^counted')" = $(($1 + 1)) ]
+        { timeout 150 openssl s_client -connect 127.0.0.1:8450 -quiet $2 2> /dev/null; rm /tmp/open; } | grep -c '^counted')" = $(($1 + 1)) ]
 }
 for option in -tls1_2 -tls1_3; do
     check "three requests at a time, openssl $option" pipelined 3 $option
@@ -89,11 +89,13 @@ check "POSTs on one connection" sh -c "text() { head -c \$1 /dev/zero | tr '\\\\
     [ \"\$(curl -sS --max-time 100 --cacert /test/ca.pem --resolve one.example:8450:127.0.0.1 --data-binary @/tmp/body \
     'https://one.example:8450/buffered/echo?[1-10]' | wc -c)\" = 50000 ]"
 # Messages of all lengths, both ways, on a connection that is no HTTP any more.
+echoed() { sed '1,/^\r$/d' /tmp/echo | cmp - /tmp/messages; }
 upgraded() {
     for length in 100 1500 5000 20000 900 60000; do
         text $length
         echo
     done > /tmp/messages
+    : > /tmp/echo
     {
         printf 'GET /upgrade HTTP/1.1\r\nHost: one.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n'
         sleep 1
@@ -101,8 +103,11 @@ upgraded() {
             echo "$message"
             sleep 0.3
         done < /tmp/messages
-        sleep 3
-    } | timeout 60 openssl s_client -connect 127.0.0.1:8450 -quiet $1 2> /dev/null | sed '1,/^\r$/d' | cmp - /tmp/messages
+        eventually echoed
+        # Its end of input alone does not end it.
+        killall openssl
+    } | timeout 150 openssl s_client -connect 127.0.0.1:8450 -quiet $1 > /tmp/echo 2> /dev/null
+    echoed
 }
 for option in -tls1_2 -tls1_3; do
     check "messages of a WebSocket's kind, openssl $option" upgraded $option

@@ -25,7 +25,7 @@ echo '/tmp/nginx/core' > /proc/sys/kernel/core_pattern
 echo 0 > /proc/sys/kernel/core_uses_pid
 kill -ABRT "$worker"
 check "it leaves a core dump" eventually test -s /tmp/nginx/core
-sleep 1
+eventually not kill -0 "$worker"
 check "nor has its core dump" finds 1 /tmp/nginx/core "$key" $secrets
 kill $nginx
 wait $nginx 2> /dev/null
