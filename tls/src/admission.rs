@@ -11,15 +11,17 @@ mod demand;
 mod half_open;
 mod heaviest;
 mod line;
+mod pace;
 mod shed;
 mod standing;
 
 pub use buckets::Buckets;
-pub use delay::{Delay, Level};
+pub use delay::{Delay, Level, Seen};
 pub use demand::{Cell, Demand, HALF_LIFE, ROWS};
 pub use half_open::{HalfOpen, Place, burden};
 pub use heaviest::{Heaviest, Source};
 pub use line::{Class, Due, Line, Link, Rank};
+pub use pace::Pace;
 pub use shed::{Interval, Share, Shed};
 pub use standing::{PROBATION, Set, Standing};
 

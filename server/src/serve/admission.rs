@@ -4,13 +4,14 @@
 //! The policy is [`ttls::admission`]'s. Here are the tables' memory, the keyed hashes and the clock.
 
 use super::random::kernel;
-use super::syn_filter::{Keys, Writer};
+use super::syn_filter::{Keys, Thresholds, Writer};
 use crate::settings::Overload;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::time::Duration;
 use ttls::admission::{
-    Cell, Class, Delay, Demand, Due, HalfOpen, Heaviest, Interval, Level, Line, Link, Place, ROWS, Rank, Set,
-    Share, Shed, Source, Standing,
+    Cell, Class, Delay, Demand, Due, HalfOpen, Heaviest, Interval, Level, Line, Link, Pace, Place, ROWS,
+    Rank, Seen, Set, Shed, Source, Standing,
 };
 
 /// Microseconds charged for taking a connection in with its hello. One that gets no further costs about that; measured on
@@ -18,8 +19,10 @@ use ttls::admission::{
 const INTAKE: u32 = 8;
 /// Microseconds charged for a handshake besides its public-key work.
 const HANDSHAKE: u32 = 25;
-/// What one user may cost lately without waiting behind others, in microseconds: a browser's connections to a page.
+/// What one user may cost lately without waiting behind others, in microseconds: a browser's connections to a page, with ECDSA.
 const LIGHT: u32 = 16 * (INTAKE + HANDSHAKE + 20);
+/// And in any case so many handshakes, where they are dearer.
+const HANDSHAKES: u32 = 2;
 
 /// Cells of a row of the demand: 512 KiB for all.
 const CELLS: usize = 1 << 14;
@@ -54,8 +57,13 @@ pub struct Admission {
     /// Connections in their handshake.
     pub half_open: HalfOpen<Box<[Place]>>,
     delay: Delay,
+    /// All that have ever entered the line, and of them those whose turn came.
+    entered: u32,
+    called: u32,
+    pace: Pace,
     shed: Shed,
     interval: Interval,
+    interval_began: u64,
     interval_ends: u64,
     /// Connections had come that were not taken in.
     left_over: bool,
@@ -89,9 +97,13 @@ impl Admission {
             heaviest: Heaviest::new(vec![Source::default(); HEAVIEST].into()),
             line: Line::new(vec![Link::OUTSIDE; connections].into()),
             half_open: HalfOpen::new(vec![Place::FREE; connections].into()),
-            delay: Delay::new(overload.target, overload.interval),
+            delay: Delay::new(overload.target, overload.interval, overload.patience),
+            entered: 0,
+            called: 0,
+            pace: Pace::default(),
             shed: Shed::default(),
             interval: Interval::default(),
+            interval_began: clock,
             interval_ends: clock + INTERVAL,
             left_over: false,
             renewed: clock,
@@ -101,7 +113,7 @@ impl Admission {
 
     /// Follows new settings; how long good standing lasts stays as it is.
     pub const fn set_limits(&mut self, overload: &Overload) {
-        self.delay = Delay::new(overload.target, overload.interval);
+        self.delay.set(overload.target, overload.interval, overload.patience);
         self.patience = overload.patience;
     }
 
@@ -119,18 +131,44 @@ impl Admission {
         }
     }
 
+    /// What one user may cost lately without waiting behind others, in microseconds.
+    fn light(&self) -> u32 {
+        self.pace.handshake().map_or(LIGHT, |handshake| handshake.saturating_mul(HANDSHAKES).max(LIGHT))
+    }
+
     /// A connection from a source has been taken in. `false` if it is to end at once: the source has cost so much
-    /// lately that nothing speaks for it, and there is more to do than can be done.
-    pub fn taken_in(&mut self, address: Address, clock: u64) -> bool {
+    /// lately that nothing speaks for it, there is more to do than can be done, and `random`, of 32 bits, decides against it.
+    pub fn taken_in(&mut self, address: Address, random: u32, clock: u64) -> bool {
         self.interval.taken = self.interval.taken.saturating_add(1);
         let demand = self.charge(address, INTAKE, clock);
-        self.level() < Level::Overloaded
-            || !Rank::new(Class::New, demand, LIGHT).is_heavy()
+        random <= self.shed.heavy().threshold()
+            || demand < Rank::heavy(self.light())
             || self.standing.is_good(address.hash, address.key, clock)
     }
 
+    /// How long it took to take `count` connections in, up to their hello.
+    pub fn took(&mut self, count: u32, time: Duration) {
+        self.pace.took_in(count, nanoseconds(time));
+        self.interval.intake += nanoseconds(time) / 1000;
+    }
+
+    /// How long there was nothing to do.
+    pub fn idled(&mut self, time: Duration) {
+        self.interval.idle += nanoseconds(time) / 1000;
+    }
+
+    /// How long the public-key work of `count` handshakes took.
+    pub fn worked(&mut self, count: u32, time: Duration) {
+        self.pace.computed(count, nanoseconds(time));
+    }
+
+    /// How much a sweep does.
+    pub const fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
     /// Connections have been taken in: all that had come, or not.
-    pub const fn took(&mut self, all: bool) {
+    pub const fn left(&mut self, all: bool) {
         self.left_over = !all;
         self.interval.drained |= all;
     }
@@ -138,8 +176,8 @@ impl Admission {
     /// Milliseconds from `clock` until [`Self::judge`] is due although nothing happens; `None` if it is not: where
     /// strangers are refused, nobody else may come to wake the worker.
     pub fn wait(&self, clock: u64) -> Option<u64> {
-        let refuses = self.shed.share() != Share::ALL || self.level() != Level::Calm;
-        refuses.then(|| self.interval_ends.saturating_sub(clock))
+        let watches = self.shed.refuses() || self.level() != Level::Calm;
+        watches.then(|| self.interval_ends.saturating_sub(clock))
     }
 
     /// A connection's handshake is due for public-key work, and enters the line. It `resumes` where it brought a ticket that opened.
@@ -151,7 +189,10 @@ impl Admission {
         } else {
             Class::New
         };
-        self.line.enter(id, Rank::new(class, self.demand_of(address, clock), LIGHT), since);
+        let rank = Rank::new(class, self.demand_of(address, clock), self.light());
+        if self.line.enter(id, rank, since) {
+            self.entered = self.entered.wrapping_add(1);
+        }
     }
 
     /// The connection waits no more for public-key work.
@@ -172,6 +213,7 @@ impl Admission {
     /// The turn of a source's handshake has come.
     pub fn called(&mut self, address: Address, clock: u64) {
         self.interval.computed = self.interval.computed.saturating_add(1);
+        self.called = self.called.wrapping_add(1);
         self.charge(address, HANDSHAKE, clock);
     }
 
@@ -203,32 +245,44 @@ impl Admission {
 
     /// What keeping a half-open connection costs others: see [`ttls::admission::burden`].
     pub fn burden(&self, address: Address, silent: u64, round_trip: u64, clock: u64) -> u64 {
-        ttls::admission::burden(self.demand_of(address, clock), LIGHT, silent, round_trip)
+        ttls::admission::burden(self.demand_of(address, clock), self.light(), silent, round_trip)
     }
 
     /// Judges the delay after a sweep, and once an interval how many strangers may come.
     pub fn judge(&mut self, clock: u64) -> Verdict {
         let before = self.level();
-        let waited = self.line.oldest().map_or(0, |since| clock.saturating_sub(since));
-        let level = self.delay.observe(waited, clock);
+        let level = self.delay.observe(&self.seen(clock), clock);
         let mut filter = false;
         if clock >= self.interval_ends {
-            self.interval_ends = clock + INTERVAL;
-            self.interval.behind = level != Level::Calm;
+            let mut interval = std::mem::take(&mut self.interval);
+            interval.length = clock.saturating_sub(self.interval_began).saturating_mul(1000);
+            interval.overloaded = level == Level::Overloaded;
             // Where nobody has come, nobody is left over.
-            self.interval.drained |= !self.left_over;
+            interval.drained |= !self.left_over;
             let had = self.heaviest.iter().count();
-            let demand = &self.demand;
-            self.heaviest.refresh(Rank::heavy(LIGHT), |hash| demand.of(hash, clock));
+            let (demand, heavy) = (&self.demand, Rank::heavy(self.light()));
+            self.heaviest.refresh(heavy, |hash| demand.of(hash, clock));
             let heavy = self.heaviest.iter().count();
-            let share = self.shed.observe(&std::mem::take(&mut self.interval));
+            interval.heavy = heavy > 0;
+            let moved = self.shed.observe(&interval);
+            (self.interval_began, self.interval_ends) = (clock, clock + INTERVAL);
             // Who is good or heavy changes all the time; the programs need not follow each change at once.
-            filter = share.is_some() || heavy != had || level == Level::Overloaded && self.renew(clock);
+            filter = moved || self.shed.refuses() && (heavy != had || self.renew(clock));
         }
         let changed = level != before;
-        // Bans end with the overload.
-        filter |= changed && before == Level::Overloaded;
         Verdict { level: changed.then_some(level), filter }
+    }
+
+    /// The line as it is.
+    fn seen(&self, clock: u64) -> Seen {
+        let handshake = u64::from(self.pace.handshake().unwrap_or(0));
+        Seen {
+            waited: self.line.oldest().map_or(0, |since| clock.saturating_sub(since)),
+            work: handshake.saturating_mul(self.line.len() as u64) / 1000,
+            entered: self.entered,
+            computed: self.called,
+            refuses: self.shed.refuses(),
+        }
     }
 
     /// Whether a second has passed since programs were renewed last.
@@ -242,28 +296,34 @@ impl Admission {
 
     /// Whom listening sockets answer now, as a program of at most `len` instructions; `None` for everybody.
     pub fn filter(&mut self, len: usize, clock: u64) -> Option<&mut [libc::sock_filter]> {
-        let share = self.shed.share();
-        let heavy = self.heaviest.iter().map(|source| source.key);
-        if share == Share::ALL && self.level() != Level::Overloaded {
+        if !self.shed.refuses() {
             return None;
         }
+        let thresholds =
+            Thresholds { heavy: self.shed.heavy().threshold(), others: self.shed.others().threshold() };
+        let heavy = self.heaviest.iter().map(|source| source.key);
         let good = self.standing.iter(clock);
-        Some(self.filters.program(good, heavy, share.threshold(), len))
+        Some(self.filters.program(good, heavy, thresholds, len))
     }
 
-    /// The share of strangers that listening sockets answer, in thousandths.
-    pub fn share(&self) -> u64 {
-        u64::from(self.shed.share().threshold()) * 1000 / u64::from(u32::MAX)
+    /// The shares of strangers and of heavy sources that listening sockets answer, in thousandths.
+    pub fn shares(&self) -> (u64, u64) {
+        let thousandths = |threshold| u64::from(threshold) * 1000 / u64::from(u32::MAX);
+        (thousandths(self.shed.others().threshold()), thousandths(self.shed.heavy().threshold()))
     }
 
     fn charge(&mut self, address: Address, cost: u32, clock: u64) -> u32 {
         let around = self.demand.charge(address.prefix, cost, clock) / PREFIX_USERS;
         let demand = self.demand.charge(address.hash, cost, clock);
-        if demand >= Rank::heavy(LIGHT) {
+        if demand >= Rank::heavy(self.light()) {
             self.heaviest.note(Source { hash: address.hash, key: address.key, demand });
         }
         demand.max(around)
     }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -280,12 +340,35 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// Has handshakes wait until the worker is overloaded.
+    /// Has a handshake wait while more and more come, until the worker is overloaded at 1010 ms.
     fn overload(admission: &mut Admission) {
         let stranger = admission.address(source("198.51.100.1"));
         admission.enter(999, stranger, false, 0, 0);
         assert_eq!(admission.judge(10).level, Some(Level::Busy));
-        assert_eq!(admission.judge(110).level, Some(Level::Overloaded));
+        for id in 990..999 {
+            admission.enter(id, stranger, false, 10, 10);
+        }
+        assert_eq!(
+            admission.judge(110).level,
+            None,
+            "nobody was computed yet: it may be one that takes long"
+        );
+        assert_eq!(admission.judge(1010).level, Some(Level::Overloaded));
+        for id in 990..999 {
+            admission.leave(id);
+        }
+    }
+
+    /// A second in which taking in is all that was done.
+    fn intake(admission: &mut Admission, address: Address, clock: u64) {
+        for interval in 1..=10 {
+            for _ in 0..1000 {
+                admission.taken_in(address, 0, clock + interval * INTERVAL);
+            }
+            admission.took(1000, Duration::from_millis(INTERVAL));
+            admission.left(true);
+            admission.judge(clock + interval * INTERVAL);
+        }
     }
 
     #[test]
@@ -307,21 +390,45 @@ mod tests {
     }
 
     #[test]
-    fn who_is_heavy_is_refused_in_overload_only() {
+    fn who_is_heavy_is_refused_where_taking_in_is_too_much() {
         let mut admission = admission();
         let heavy = admission.address(source("192.0.2.1"));
         for _ in 0..1000 {
             admission.computed(heavy, 100, 0);
         }
-        assert!(admission.taken_in(heavy, 0));
         overload(&mut admission);
-        assert!(!admission.taken_in(heavy, 110));
-        assert!(admission.taken_in(admission.address(source("192.0.3.1")), 110));
-        let instructions = admission.filter(4096, 110).expect("overloaded").len();
-        let share = admission.share();
-        assert!(share < 1000 || instructions > 16);
-        admission.used(heavy, 110);
-        assert!(admission.taken_in(heavy, 110), "good standing");
+        assert!(
+            admission.taken_in(heavy, u32::MAX, 1010),
+            "the line has it wait, which costs next to nothing"
+        );
+        assert!(admission.filter(4096, 1010).is_none());
+        intake(&mut admission, heavy, 1010);
+        assert!(!admission.taken_in(heavy, u32::MAX, 2010) && admission.taken_in(heavy, 0, 2010));
+        assert!(admission.taken_in(admission.address(source("192.0.3.1")), u32::MAX, 2010));
+        let (_, answered) = admission.shares();
+        assert!(answered < 10 && admission.filter(4096, 2010).is_some(), "{answered} of 1000 answered");
+        admission.used(heavy, 2010);
+        assert!(admission.taken_in(heavy, u32::MAX, 2010), "good standing");
+    }
+
+    #[test]
+    fn nobody_is_refused_while_there_is_nothing_to_do() {
+        let mut admission = admission();
+        let heavy = admission.address(source("192.0.2.1"));
+        for _ in 0..1000 {
+            admission.computed(heavy, 100, 0);
+        }
+        overload(&mut admission);
+        intake(&mut admission, heavy, 1010);
+        let mut clock = 2010;
+        // As if one that is never called kept the delay up.
+        while admission.filter(4096, clock).is_some() {
+            assert!(clock < 5000, "{:?} of 1000 answered", admission.shares());
+            admission.idled(Duration::from_millis(INTERVAL / 2));
+            clock += INTERVAL;
+            admission.judge(clock);
+        }
+        assert!(admission.taken_in(heavy, u32::MAX, clock));
     }
 
     #[test]
@@ -345,26 +452,31 @@ mod tests {
     #[test]
     fn strangers_are_answered_again_although_nobody_comes() {
         let mut admission = admission();
-        let stranger = admission.address(source("203.0.113.1"));
-        for interval in 1..=20 {
+        overload(&mut admission);
+        let mut clock = 1010;
+        for number in 0..20 {
+            // Each thousand from another network.
+            let stranger = admission.address(source(&format!("203.0.{number}.1")));
             for _ in 0..1000 {
-                admission.taken_in(stranger, interval * INTERVAL);
+                admission.taken_in(stranger, 0, clock);
             }
-            admission.took(false);
-            admission.judge(interval * INTERVAL);
+            admission.took(1000, Duration::from_millis(INTERVAL));
+            admission.left(false);
+            clock += INTERVAL;
+            admission.judge(clock);
         }
-        admission.took(true);
-        let mut clock = 20 * INTERVAL;
-        assert!(admission.share() < 10, "{}", admission.share());
+        admission.left(true);
+        assert!(admission.shares().0 < 10, "{:?} of 1000 answered", admission.shares());
         let mut intervals = 0;
+        admission.leave(999);
         while let Some(wait) = admission.wait(clock) {
             assert!(wait <= INTERVAL);
             clock += wait;
             admission.judge(clock);
             intervals += 1;
-            assert!(intervals <= 12, "{} of 1000 answered", admission.share());
+            assert!(intervals <= 24, "{:?} of 1000 answered", admission.shares());
         }
-        assert_eq!(admission.share(), 1000);
+        assert_eq!(admission.shares(), (1000, 1000));
         assert!(admission.filter(4096, clock).is_none());
     }
 
@@ -374,7 +486,7 @@ mod tests {
         overload(&mut admission);
         let stranger = admission.address(source("203.0.113.1"));
         for id in 0..3 {
-            admission.enter(id, stranger, false, 100 + u64::from(id), 110);
+            admission.enter(id, stranger, false, 1100 + u64::from(id), 1110);
         }
         assert_eq!(admission.overdue(2000), None);
         assert_eq!(admission.overdue(2001).map(|due| due.id), Some(999));
@@ -382,6 +494,6 @@ mod tests {
         admission.leave(1);
         assert_eq!(admission.call_next().map(|due| due.id), Some(0));
         assert_eq!(admission.call_next(), None);
-        assert_eq!(admission.judge(2100).level, Some(Level::Calm));
+        assert_eq!(admission.judge(3100).level, Some(Level::Calm));
     }
 }

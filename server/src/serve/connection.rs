@@ -347,7 +347,7 @@ impl Connection {
             let Some(entry) = &self.entry else { return Fate::End(Outcome::PrefixFull) };
             negotiation.set_source(entry.place().hash());
             self.address = cx.admission.address(source.ip());
-            if !cx.admission.taken_in(self.address, cx.clock) {
+            if !cx.admission.taken_in(self.address, cx.random.number(), cx.clock) {
                 return Fate::End(Outcome::Heavy);
             }
         }

@@ -7,7 +7,7 @@
 use super::context::Active;
 use super::slab::Key;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use ttls::Job;
 use ttls_crypto::batch::{Engine, Item};
 use ttls_crypto::cpu::Cpu;
@@ -15,7 +15,9 @@ use ttls_crypto::job::{Failed, Output};
 use ttls_crypto::sign::{KeyKind, SigningKey};
 
 /// Most jobs in one batch: what established connections may have to wait for.
-pub const BATCH: usize = 64;
+pub const BATCH: u32 = 64;
+/// Room for them.
+const ROOM: usize = BATCH as usize;
 
 /// A batch being gathered.
 pub struct Jobs {
@@ -49,11 +51,17 @@ fn weight(job: &Job, active: &Active) -> u32 {
 pub struct Computed {
     owners: Vec<Owner>,
     results: Vec<Option<Result<Output, Failed>>>,
+    time: Duration,
     /// Microseconds for each unit of weight.
     unit: u32,
 }
 
 impl Computed {
+    /// How long the batch took.
+    pub const fn time(&self) -> Duration {
+        self.time
+    }
+
     /// Every job's connection, how many microseconds it took of the batch, and its result.
     pub fn results(&self) -> impl Iterator<Item = (Key, u32, &Result<Output, Failed>)> {
         let owners = self.owners.iter().zip(&self.results);
@@ -68,12 +76,13 @@ impl Jobs {
     /// Room for a batch.
     pub fn new(cpu: Cpu) -> Self {
         Self {
-            jobs: Vec::with_capacity(BATCH),
-            owners: Vec::with_capacity(BATCH),
-            items: Vec::with_capacity(BATCH),
+            jobs: Vec::with_capacity(ROOM),
+            owners: Vec::with_capacity(ROOM),
+            items: Vec::with_capacity(ROOM),
             spare: Computed {
-                owners: Vec::with_capacity(BATCH),
-                results: Vec::with_capacity(BATCH),
+                owners: Vec::with_capacity(ROOM),
+                results: Vec::with_capacity(ROOM),
+                time: Duration::ZERO,
                 unit: 0,
             },
             engine: Box::new(Engine::new(cpu)),
@@ -105,7 +114,8 @@ impl Jobs {
         let begun = Instant::now();
         self.engine.run(&mut items);
         let weights: u32 = computed.owners.iter().map(|owner| owner.weight).sum();
-        computed.unit = u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX) / weights.max(1);
+        computed.time = begun.elapsed();
+        computed.unit = u32::try_from(computed.time.as_micros()).unwrap_or(u32::MAX) / weights.max(1);
         let mut computable = computed.results.iter_mut().filter(|result| result.is_none());
         for item in &items {
             if let Some(result) = computable.next() {

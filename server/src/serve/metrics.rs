@@ -67,7 +67,8 @@ counters! {
     gone, "counter", "handshakes_dropped_total", ["reason" = "gone"], "Handshakes dropped before their public-key work";
     due, "gauge", "handshakes_waiting", [], "Handshakes that wait for their public-key work";
     level, "gauge", "load_level", [], "Sum over the workers of 0 (calm), 1 (busy) and 2 (overloaded)";
-    answered, "gauge", "strangers_answered_permille", [], "Sum over the workers of the thousandths of unknown sources that are answered in overload";
+    answered_others, "gauge", "strangers_answered_permille", [], "Sum over the workers of the thousandths of unknown sources that are answered in overload";
+    answered_heavy, "gauge", "heavy_answered_permille", [], "Sum over the workers of the thousandths of heavy sources that are answered in overload";
     full_tls13, "counter", "handshakes_total", ["version" = "1.3", "kind" = "full"], "Completed handshakes";
     resumed_tls13, "counter", "handshakes_total", ["version" = "1.3", "kind" = "resumed"], "Completed handshakes";
     full_tls12, "counter", "handshakes_total", ["version" = "1.2", "kind" = "full"], "Completed handshakes";

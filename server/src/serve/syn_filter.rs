@@ -2,7 +2,7 @@
 //! Whom a listening socket answers in overload: a classic BPF program that the kernel asks about every SYN.
 //!
 //! The kernel refuses clients in a flood in any case, once the accept queue is full, and whoever comes. The
-//! program chooses instead: sources in good standing come in, the heaviest do not, and of all others a share. Classic BPF needs no
+//! program chooses instead: sources in good standing come in, and of the heaviest and of all others a share each. Classic BPF needs no
 //! privilege (socket(7), SO_ATTACH_FILTER). Who is refused hears nothing, and TCP tries again after a second.
 //!
 //! Connections inherit their listening socket's program. All but an initial SYN passes at its third instruction.
@@ -63,17 +63,26 @@ const fn room(len: usize) -> usize {
     len.saturating_sub(FRAME) * 2 / 3
 }
 
-/// What becomes of a SYN.
+/// How a source is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Verdict {
-    Pass,
-    Refuse,
+enum Known {
+    Good,
+    Heavy,
+}
+
+/// Of whom how many are answered: those for whom a random number of 32 bits is at most this.
+#[derive(Clone, Copy, Debug)]
+pub struct Thresholds {
+    /// Heavy sources.
+    pub heavy: u32,
+    /// Sources that are not known.
+    pub others: u32,
 }
 
 /// Writes programs, in memory of its own: one that is written in a flood leaves nothing behind in the heap.
 pub struct Writer {
     keys: Keys,
-    known: Vec<(u32, Verdict)>,
+    known: Vec<(u32, Known)>,
     out: Vec<sock_filter>,
 }
 
@@ -83,23 +92,23 @@ impl Writer {
         Self { keys, known: Vec::with_capacity(room(LONGEST)), out: Vec::with_capacity(LONGEST) }
     }
 
-    /// A program of at most `len` instructions: sources in `good` pass, those in `heavy` do not, and others if a random number of
-    /// 32 bits is at most `threshold`. Who is in both passes. What does not fit is left out, `heavy` from the end of
+    /// A program of at most `len` instructions: sources in `good` pass, of those in `heavy` and of others the shares in
+    /// `thresholds`. Who is in both passes. What does not fit is left out, `heavy` from the end of
     /// its half of the room, then `good` from the end.
     pub fn program(
         &mut self,
         good: impl Iterator<Item = u32>,
         heavy: impl Iterator<Item = u32>,
-        threshold: u32,
+        thresholds: Thresholds,
         len: usize,
     ) -> &mut [sock_filter] {
         let Self { keys: Keys { factors: [high, low] }, known, out } = self;
         let room = room(len.min(LONGEST));
         known.clear();
-        known.extend(heavy.take(room / 2).map(|key| (key, Verdict::Refuse)));
+        known.extend(heavy.take(room / 2).map(|key| (key, Known::Heavy)));
         let left = room - known.len();
-        known.extend(good.take(left).map(|key| (key, Verdict::Pass)));
-        // Of a key that is in both, the verdict that lets it pass stays.
+        known.extend(good.take(left).map(|key| (key, Known::Good)));
+        // Of a key that is in both, what lets it pass stays.
         known.sort_unstable();
         known.dedup_by_key(|entry| entry.0);
 
@@ -122,21 +131,33 @@ impl Writer {
             statement(BPF_ALU | BPF_XOR | BPF_X, 0),
         ]);
         search(known, out);
-        match threshold {
-            u32::MAX => out.push(statement(BPF_RET | BPF_K, PASS)),
-            threshold => out.extend([
-                load(BPF_W, RANDOM),
-                jump(BPF_JGT, threshold, 0, 1),
-                statement(BPF_RET | BPF_K, REFUSE),
-                statement(BPF_RET | BPF_K, PASS),
-            ]),
+        out.extend(answered(thresholds.others));
+        for at in 0..out.len() {
+            if out.get(at).is_some_and(|jump| jump.k == TO_HEAVY && u32::from(jump.code) == BPF_JMP | BPF_JA)
+            {
+                land(at, out);
+            }
         }
+        out.extend(answered(thresholds.heavy));
         out
     }
 }
 
+/// Stands in jumps that lead to the end for heavy sources, until it is known where that is: further than any program is long.
+const TO_HEAVY: u32 = u32::MAX;
+
+/// The end for those of whom a share is answered.
+fn answered(threshold: u32) -> [sock_filter; 4] {
+    [
+        load(BPF_W, RANDOM),
+        jump(BPF_JGT, threshold, 0, 1),
+        statement(BPF_RET | BPF_K, REFUSE),
+        statement(BPF_RET | BPF_K, PASS),
+    ]
+}
+
 /// Compares what is in the accumulator with sorted keys; goes on behind if it is none of them.
-fn search(known: &[(u32, Verdict)], out: &mut Vec<sock_filter>) {
+fn search(known: &[(u32, Known)], out: &mut Vec<sock_filter>) {
     let (left, right) = known.split_at(known.len() / 2);
     let Some(&(middle, _)) = right.first() else { return };
     if known.len() > LEAF {
@@ -154,13 +175,13 @@ fn search(known: &[(u32, Verdict)], out: &mut Vec<sock_filter>) {
     }
     // The comparisons, then a jump over the two ends.
     let ends = known.len() + 1;
-    for (at, &(key, verdict)) in known.iter().enumerate() {
-        let end = ends + usize::from(verdict == Verdict::Refuse);
+    for (at, &(key, known)) in known.iter().enumerate() {
+        let end = ends + usize::from(known == Known::Heavy);
         out.push(jump(BPF_JEQ, key, u8::try_from(end - at - 1).unwrap_or(0), 0));
     }
     out.push(statement(BPF_JMP | BPF_JA, 2));
     out.push(statement(BPF_RET | BPF_K, PASS));
-    out.push(statement(BPF_RET | BPF_K, REFUSE));
+    out.push(statement(BPF_JMP | BPF_JA, TO_HEAVY));
 }
 
 /// Has the jump at `from` lead to what is written next.
@@ -259,12 +280,14 @@ mod tests {
         let good = ["192.0.2.1", "2001:db8:0:1::7"].map(key);
         let heavy = ["192.0.2.2", "192.0.2.1", "2001:db8:0:2::1"].map(key);
         let mut writer = Writer::new(KEYS);
-        let program = &*writer.program(good.into_iter(), heavy.into_iter(), 1000, LONGEST);
+        let thresholds = Thresholds { heavy: 10, others: 1000 };
+        let program = &*writer.program(good.into_iter(), heavy.into_iter(), thresholds, LONGEST);
         let passes = |source: &str, random| run(program, &Segment::from(source), random);
-        for random in [0, 1000, 1001, u32::MAX] {
+        for random in [0, 10, 11, 1000, 1001, u32::MAX] {
             assert!(passes("192.0.2.1", random), "good standing counts more");
             assert!(passes("2001:db8:0:1::1", random), "its prefix counts");
-            assert!(!passes("192.0.2.2", random) && !passes("2001:db8:0:2::9", random));
+            assert_eq!(passes("192.0.2.2", random), random <= 10);
+            assert_eq!(passes("2001:db8:0:2::9", random), random <= 10);
             assert_eq!(passes("192.0.2.3", random), random <= 1000);
             assert_eq!(passes("2001:db8:0:3::1", random), random <= 1000);
             for flags in [0x10, 0x12, 0x18, 0x11, 0x04] {
@@ -289,7 +312,8 @@ mod tests {
         {
             let good: Vec<u32> = (0..count).map(|_| random()).collect();
             let heavy: Vec<u32> = (0..count).map(|_| random()).collect();
-            let program = &*writer.program(good.iter().copied(), heavy.iter().copied(), 0, len);
+            let nobody = Thresholds { heavy: 0, others: 1 };
+            let program = &*writer.program(good.iter().copied(), heavy.iter().copied(), nobody, len);
             assert!(program.len() <= len, "{} instructions for {count} in {len}", program.len());
             let mut expected: HashMap<u32, bool> =
                 heavy.iter().take(room(len) / 2).map(|&key| (key, false)).collect();
@@ -299,7 +323,7 @@ mod tests {
                 let segment = Segment::from(&std::net::Ipv4Addr::from_bits(key).to_string());
                 assert_eq!(run(program, &segment, 1), pass);
                 let other = Segment::from(&std::net::Ipv4Addr::from_bits(key ^ 1).to_string());
-                assert_eq!(run(program, &other, 0), expected.get(&(key ^ 1)).copied().unwrap_or(true));
+                assert_eq!(run(program, &other, 1), expected.get(&(key ^ 1)).copied().unwrap_or(true));
             }
         }
         assert_eq!((writer.known.as_ptr(), writer.out.as_ptr()), memory, "nothing is allocated");
@@ -308,7 +332,9 @@ mod tests {
     #[test]
     fn everybody_is_everybody() {
         let mut writer = Writer::new(KEYS);
-        let program = &*writer.program([].into_iter(), [].into_iter(), u32::MAX, LONGEST);
+        let all = Thresholds { heavy: u32::MAX, others: u32::MAX };
+        let program = &*writer.program([].into_iter(), [1].into_iter(), all, LONGEST);
         assert!(run(program, &Segment::from("192.0.2.9"), u32::MAX));
+        assert!(run(program, &Segment::from("0.0.0.1"), u32::MAX));
     }
 }

@@ -37,6 +37,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
 use ttls::admission::Level;
 use ttls_crypto::cpu::Cpu;
 
@@ -44,12 +45,10 @@ use ttls_crypto::cpu::Cpu;
 const EVENTS: usize = 512;
 /// Handshakes computed in one sweep while established connections have something to do, or in overload: what established connections,
 /// and who comes next, may have to wait for. Lanes lose nothing by it.
-const SMALL_BATCH: usize = 8;
-/// Connections accepted from one socket for each handshake that a sweep computes. More than one, so that who waits does so in the line
-/// of handshakes, which knows whom to serve, and not in the kernel's queue.
-const ACCEPTS: usize = 4;
-/// The length of the accept queue in overload: the kernel's queue is served in order, and blind to patience.
-const SHORT_BACKLOG: i32 = 128;
+const SMALL_BATCH: u32 = 8;
+/// The length of the accept queue in overload: the kernel's queue is served in order, and blind to patience. Who is in it is taken in
+/// within some milliseconds; a shorter one loses SYNs of those who are to be served.
+const SHORT_BACKLOG: i32 = 512;
 /// Instructions of the longest program for listening sockets.
 const LONGEST_FILTER: usize = 4096;
 /// Signatures of clients' certificates checked in one sweep, before what waits for them waits for the next: what others wait for
@@ -136,6 +135,11 @@ pub struct Worker {
     workers: usize,
     /// Established connections had something to do in this sweep.
     served: bool,
+    /// Connections accepted in this sweep, and how long that took.
+    newcomers: u32,
+    accepting: Duration,
+    /// Handshakes whose RSA signatures take together what one takes.
+    lanes: u32,
     /// There is more to do than can be done.
     overloaded: bool,
     /// Instructions that the kernel takes from this process for a listening socket.
@@ -224,11 +228,15 @@ impl Worker {
             half_open_limit,
             workers,
             served: false,
+            newcomers: 0,
+            accepting: Duration::ZERO,
+            lanes: if matches!(cpu, Cpu::Ifma(_)) { SMALL_BATCH } else { 1 },
             overloaded: false,
             filter_room: LONGEST_FILTER,
             drain_until: None,
             accept_again: None,
         };
+        worker.show_shares();
         let Context { counters, memory, .. } = &worker.cx;
         counters.buffer_limit_handshakes.set(memory.limit(Purpose::Handshake) as u64);
         counters.buffer_limit_relays.set(memory.limit(Purpose::Relay) as u64);
@@ -272,9 +280,13 @@ impl Worker {
             tv_nsec: i64::try_from(ms % 1000 * 1_000_000).unwrap_or(0),
         });
         events.clear();
+        let idle = (timeout != Some(Timespec::default())).then(Instant::now);
         match epoll::wait(&self.cx.epoll, rustix::buffer::spare_capacity(events), timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error),
+        }
+        if let Some(since) = idle {
+            self.cx.admission.idled(since.elapsed());
         }
         (self.cx.now, self.cx.clock) = time();
         self.served = !self.cx.again.is_empty();
@@ -371,27 +383,39 @@ impl Worker {
     /// Advances up to a batch of handshakes, with all the public-key work that they ask for.
     fn handshakes(&mut self) {
         let most = self.portion();
+        let begun = (self.newcomers > 0).then(Instant::now);
+        let turns = u32::try_from(self.cx.pending.len()).unwrap_or(u32::MAX);
         // All of them: accept() has bounded how many there are.
         for _ in 0..self.cx.pending.len() {
             let Some(key) = self.cx.pending.pop_front() else { break };
             self.unqueue_and_turn(key);
+        }
+        if let Some(begun) = begun {
+            // The first turns' part of all: those in which hellos are read.
+            let first = begun.elapsed() * self.newcomers / turns.max(self.newcomers);
+            self.cx.admission.took(self.newcomers, self.accepting + first);
+            (self.newcomers, self.accepting) = (0, Duration::ZERO);
         }
         while let Some(due) = self.cx.admission.overdue(self.cx.clock) {
             if let Some(key) = self.connections.key(due.id) {
                 self.end(key, Outcome::Overdue);
             }
         }
+        let mut called = 0;
         while self.cx.jobs.waiting() < most {
             let Some(due) = self.cx.admission.call_next() else { break };
             let Some(key) = self.connections.key(due.id) else { continue };
             let Some(connection) = self.connections.get(key) else { continue };
             let fate = connection.called(&mut self.cx, key, due.since);
+            called += u32::from(fate == Fate::Job);
             self.apply(key, fate);
         }
+        let mut time = Duration::ZERO;
         while self.cx.jobs.waiting() > 0 {
             self.cx.counters.jobs.add(self.cx.jobs.waiting() as u64);
             self.cx.counters.batches.add(1);
             let computed = self.cx.jobs.run();
+            time += computed.time();
             for (key, cost, result) in computed.results() {
                 let Some(connection) = self.connections.get(key) else { continue };
                 let fate = connection.resume(&mut self.cx, key, cost, result);
@@ -399,11 +423,13 @@ impl Worker {
             }
             self.cx.jobs.recycle(computed);
         }
+        self.cx.admission.worked(called, time);
     }
 
-    /// Handshakes to compute before established connections are looked at again.
-    const fn portion(&self) -> usize {
-        if self.served || self.overloaded { SMALL_BATCH } else { BATCH }
+    /// Handshakes to compute before established connections, and who comes next, are looked at again.
+    fn portion(&self) -> usize {
+        let most = if self.served || self.overloaded { SMALL_BATCH } else { BATCH };
+        usize::try_from(self.cx.admission.pace().handshakes(self.lanes, most)).unwrap_or(1)
     }
 
     fn apply(&mut self, key: Key, fate: Fate) {
@@ -473,27 +499,42 @@ impl Worker {
     }
 
     fn accept(&mut self, number: usize) {
-        for _ in 0..ACCEPTS * self.portion() {
+        let portion = u32::try_from(self.portion()).unwrap_or(1);
+        let most = self.cx.admission.pace().intake(portion);
+        let begun = Instant::now();
+        let all = self.accept_some(number, most);
+        self.accepting += begun.elapsed();
+        self.cx.admission.left(all);
+    }
+
+    /// Accepts up to `most` connections. Whether no more have come.
+    fn accept_some(&mut self, number: usize, most: u32) -> bool {
+        for _ in 0..most {
             let Some(fd) = self.listeners.get(number).and_then(|listener| listener.fd.as_ref()) else {
-                return;
+                return true;
             };
             match acceptfrom_with(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
                 Ok((fd, _)) if fd.as_raw_fd() >= self.cx.shared.descriptors => {
-                    return self.pause_accepting(Errno::MFILE);
+                    self.pause_accepting(Errno::MFILE);
+                    return false;
                 }
                 Ok((fd, peer)) => {
                     let peer = peer.and_then(|peer| peer.try_into().ok());
+                    self.newcomers += 1;
                     self.admit(fd, peer.unwrap_or(super::proxy_protocol::UNKNOWN));
                 }
-                Err(Errno::AGAIN) => return self.cx.admission.took(true),
+                Err(Errno::AGAIN) => return true,
                 // The client went away in the queue (accept(2)).
                 Err(
                     Errno::CONNABORTED | Errno::INTR | Errno::PROTO | Errno::HOSTUNREACH | Errno::NETUNREACH,
                 ) => {}
-                Err(error) => return self.pause_accepting(error),
+                Err(error) => {
+                    self.pause_accepting(error);
+                    return false;
+                }
             }
         }
-        self.cx.admission.took(false);
+        false
     }
 
     /// Out of descriptors or memory: the queue waits a little while connections end.
@@ -562,7 +603,8 @@ impl Worker {
             }
         };
         let address = self.cx.admission.address(peer.ip());
-        if entry.is_some() && !self.cx.admission.taken_in(address, self.cx.clock) {
+        let random = self.cx.random.number();
+        if entry.is_some() && !self.cx.admission.taken_in(address, random, self.cx.clock) {
             self.cx.counters.refused_heavy.add(1);
             return;
         }
@@ -685,7 +727,7 @@ impl Worker {
 
     /// Has the listening sockets answer whom admission wants in now.
     fn choose_whom_to_answer(&mut self) {
-        self.cx.counters.answered.set(self.cx.admission.share());
+        self.show_shares();
         loop {
             let mut program = self.cx.admission.filter(self.filter_room, self.cx.clock);
             let sockets = self.listeners.iter().filter_map(Listener::listens);
@@ -702,6 +744,12 @@ impl Worker {
                 }
             }
         }
+    }
+
+    fn show_shares(&self) {
+        let (others, heavy) = self.cx.admission.shares();
+        self.cx.counters.answered_others.set(others);
+        self.cx.counters.answered_heavy.set(heavy);
     }
 
     fn is_over(&self) -> bool {
