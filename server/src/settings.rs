@@ -12,6 +12,7 @@ use crate::config::{Error, Source, schema};
 use crate::hosts::Hosts;
 use crate::serve::clock::unix_time;
 use crate::serve::listener;
+use crate::serve::proxy_protocol::Numbers;
 use crate::tickets::{Derived, Source as TicketSource};
 use crate::{demo, files};
 use routes::{Route, Routes, Target};
@@ -73,6 +74,8 @@ pub struct Settings {
     pub routes: Routes,
     /// PROXY protocol.
     pub proxy: schema::ProxyProtocol,
+    /// Numbers of its TLVs.
+    pub tlvs: Numbers,
     /// Time-outs.
     pub timeouts: Timeouts,
     /// Limits.
@@ -138,6 +141,7 @@ impl Settings {
         let timeouts = wrong.keep(timeouts(&written));
         let limits = wrong.keep(limits(&written));
         let overload = wrong.keep(overload(&written));
+        let tlvs = wrong.keep(tlvs(&written));
         let workers = wrong.keep(workers(&written));
         if let (Some(policy), Some(store)) = (&policy, &store) {
             wrong.keep(together::suites(&written, policy, store, warnings));
@@ -151,6 +155,7 @@ impl Settings {
             Some(timeouts),
             Some(limits),
             Some(overload),
+            Some(tlvs),
             Some(workers),
             [],
         ) = (
@@ -162,6 +167,7 @@ impl Settings {
             timeouts,
             limits,
             overload,
+            tlvs,
             workers,
             wrong.0.as_slice(),
         )
@@ -184,6 +190,7 @@ impl Settings {
             clients: clients.map(Arc::new),
             routes,
             proxy: config.proxy_protocol.clone(),
+            tlvs,
             timeouts,
             limits,
             overload,
@@ -338,8 +345,10 @@ pub fn policy(written: &Written, demo: bool) -> Result<Policy, Error> {
             schema::UnknownName::Default => UnknownName::UseDefault,
             schema::UnknownName::Refuse => UnknownName::Refuse,
         },
-        // Connections' lines tell it.
-        fingerprint: written.config.log.connections != schema::Connections::Off,
+        // Connections' lines tell it, and metrics, and backends.
+        fingerprint: written.config.log.connections != schema::Connections::Off
+            || written.config.metrics.listen.is_some()
+            || written.config.proxy_protocol.fingerprint_tlv.is_some(),
         client_certificate: match written.config.client_certificates.mode {
             schema::ClientMode::None => ClientCertificate::None,
             schema::ClientMode::Optional => ClientCertificate::Optional,
@@ -407,6 +416,17 @@ fn timeouts(written: &Written) -> Result<Timeouts, Error> {
         drain: ms(t.drain),
         resolve: ms(t.resolve),
     })
+}
+
+fn tlvs(written: &Written) -> Result<Numbers, Error> {
+    let proxy = &written.config.proxy_protocol;
+    let numbers =
+        Numbers { subject: proxy.subject_tlv.0, fingerprint: proxy.fingerprint_tlv.map(|number| number.0) };
+    if numbers.fingerprint == Some(numbers.subject) {
+        let message = "proxy_protocol.fingerprint_tlv is the number of the subject: give one of them another";
+        return Err(written.about("proxy_protocol.fingerprint_tlv", message));
+    }
+    Ok(numbers)
 }
 
 fn overload(written: &Written) -> Result<Overload, Error> {

@@ -295,7 +295,10 @@ fn tlv(mut bytes: &[u8], told: &mut Headers) -> io::Result<()> {
             0x24 => "signature",
             0x25 => "key",
             0xe1 => "subject",
-            _ => "unknown",
+            _ => {
+                told.insert(format!("{kind:#04x}"), String::from_utf8_lossy(value).into_owned());
+                continue;
+            }
         };
         told.insert(name.into(), String::from_utf8_lossy(value).into_owned());
     }

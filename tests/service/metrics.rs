@@ -121,6 +121,11 @@ fn what_happened_is_on_the_page() {
         "ttls_handshakes_by_group_total{",
         "ttls_handshakes_by_alpn_total{alpn=\"none\"}",
         "ttls_handshake_duration_seconds_count",
+        "ttls_handshake_wait_seconds_count",
+        "ttls_handshakes_by_class_total{",
+        "ttls_handshakes_by_class_total{class=\"new\",outcome=\"completed\"}",
+        "ttls_fingerprint_hellos{fingerprint=\"t13d",
+        "ttls_fingerprinted_hellos_total",
         "ttls_backend_connect_duration_seconds_count",
         "ttls_route_connections_total{route=\"ttls.test\"",
     ] {

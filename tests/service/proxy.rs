@@ -37,6 +37,29 @@ fn version_1_version_2_and_none() {
     }
 }
 
+/// The client's fingerprint goes to the backend under the number that the operator says, and is the one in the log.
+#[test]
+fn the_fingerprint_has_the_number_of_the_configuration() {
+    let backend = Backend::http();
+    let table = "[proxy_protocol]\nto_backend = \"v2\"\nfingerprint_tlv = ";
+    let mut server = Server::start(&Config::new(&backend).table(&format!("{table}0xF0")));
+    let told = |server: &Server, number: &str| {
+        let page = page(server);
+        let line =
+            page.lines().find_map(|line| line.strip_prefix(number)?.strip_prefix('=').map(str::to_owned));
+        line.unwrap_or_else(|| panic!("no {number} in:\n{page}"))
+    };
+    let fingerprint = told(&server, "0xf0");
+    assert!(fingerprint.len() == 36 && fingerprint.starts_with("t13d"), "{fingerprint}");
+    server.logged(&[&format!("fingerprint={fingerprint} ")]);
+    server.reload(&Config::new(&backend).table(&format!("{table}0xE2")));
+    server.wait("the new number", |s| page(s).contains("0xe2="));
+    assert_eq!(told(&server, "0xe2"), fingerprint);
+    server.reload(&Config::new(&backend).table(&format!("{table}0xE1")));
+    server.logged(&["is the number of the subject"]);
+    assert_eq!(told(&server, "0xe2"), fingerprint, "the configuration before it goes on");
+}
+
 #[test]
 fn headers_from_a_load_balancer() {
     let backend = Backend::http();

@@ -8,6 +8,7 @@
 mod buckets;
 mod delay;
 mod demand;
+mod frequent;
 mod half_open;
 mod heaviest;
 mod line;
@@ -18,6 +19,7 @@ mod standing;
 pub use buckets::Buckets;
 pub use delay::{Delay, Level, Seen};
 pub use demand::{Cell, Demand, HALF_LIFE, ROWS};
+pub use frequent::{Counted, Frequent};
 pub use half_open::{HalfOpen, Place, burden};
 pub use heaviest::{Heaviest, Source};
 pub use line::{Class, Due, Line, Link, Rank};

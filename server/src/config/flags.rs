@@ -45,6 +45,8 @@ pub const KEYS: &[(&str, Kind)] = &[
     ("client_certificates.crl_file", Text),
     ("proxy_protocol.to_backend", Text),
     ("proxy_protocol.from_client", Text),
+    ("proxy_protocol.subject_tlv", Number),
+    ("proxy_protocol.fingerprint_tlv", Number),
     ("timeouts.hello", Text),
     ("timeouts.handshake", Text),
     ("timeouts.connect", Text),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The configuration as written: one field per key, defaults as in docs/configuration.md.
 
-use super::values::{Address, Backend, Group, NamePattern, Protocol, Size, Suite, Time, Version};
+use super::values::{Address, Backend, Group, NamePattern, Protocol, Size, Suite, Time, TlvNumber, Version};
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -252,6 +252,10 @@ table! {
         to_backend: ToBackend = ToBackend::Off,
         /// From clients.
         from_client: FromClient = FromClient::Off,
+        /// Number of the TLV with the subject of the client's certificate.
+        subject_tlv: TlvNumber = TlvNumber(0xe1),
+        /// Number of the TLV with the client's fingerprint; none is sent if absent.
+        fingerprint_tlv: Option<TlvNumber> = None,
     }
 }
 

@@ -70,6 +70,37 @@ impl FromStr for Time {
     }
 }
 
+/// The number of a TLV of the PROXY protocol that is for applications or experiments (section 2.2.8): 0xE0 to 0xF7.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TlvNumber(pub u8);
+
+impl<'de> Deserialize<'de> for TlvNumber {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+        impl Visitor<'_> for Number {
+            type Value = TlvNumber;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the number of a TLV, from 0xE0 to 0xF7")
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+                match u8::try_from(number) {
+                    Ok(number @ 0xe0..=0xf7) => Ok(TlvNumber(number)),
+                    _ => Err(E::custom(format!(
+                        "{number:#x} is not a number that the PROXY protocol leaves to applications: write one from 0xE0 to 0xF7"
+                    ))),
+                }
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+                self.visit_i64(i64::try_from(number).unwrap_or(i64::MAX))
+            }
+        }
+        deserializer.deserialize_i64(Number)
+    }
+}
+
 /// A number of bytes: a bare number, or `64KiB`, `256MiB`, `1GiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size(pub usize);

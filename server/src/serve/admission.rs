@@ -180,8 +180,9 @@ impl Admission {
         watches.then(|| self.interval_ends.saturating_sub(clock))
     }
 
-    /// A connection's handshake is due for public-key work, and enters the line. It `resumes` where it brought a ticket that opened.
-    pub fn enter(&mut self, id: u32, address: Address, resumes: bool, since: u64, clock: u64) {
+    /// A connection's handshake is due for public-key work, and enters the line. It `resumes` where it brought a ticket that opened. Gives what
+    /// speaks for it.
+    pub fn enter(&mut self, id: u32, address: Address, resumes: bool, since: u64, clock: u64) -> Class {
         let class = if resumes {
             Class::Ticket
         } else if self.standing.is_good(address.hash, address.key, clock) {
@@ -193,6 +194,7 @@ impl Admission {
         if self.line.enter(id, rank, since) {
             self.entered = self.entered.wrapping_add(1);
         }
+        class
     }
 
     /// The connection waits no more for public-key work.

@@ -5,6 +5,7 @@ use super::admission::{Address, Admission};
 use super::context::{Active, Context, Fate};
 use super::count::Counted;
 use super::memory::Purpose;
+use super::metrics::Ended;
 use super::negotiation::{Completed, Negotiation, Turn};
 use super::outcome::{Level, Outcome, Progress};
 use super::page::{Builtin, Content};
@@ -20,6 +21,7 @@ use rustix::event::epoll::EventFlags;
 use rustix::fd::OwnedFd;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use ttls::admission::Class;
 use ttls::alert::Alert;
 use ttls::fingerprint::Ja4;
 use ttls::suite::{Version, group_name};
@@ -66,6 +68,8 @@ pub struct Connection {
     entry: Option<Entry>,
     /// How admission knows its source.
     address: Address,
+    /// What spoke for it when it entered the line of handshakes.
+    class: Option<Class>,
     /// The number of its route, once it is established.
     route: usize,
     /// Plaintext bytes, in and out, that its route's counters know of.
@@ -118,6 +122,7 @@ impl Connection {
             destination: None,
             entry,
             address,
+            class: None,
             route: 0,
             told: (0, 0),
             unproven: true,
@@ -282,7 +287,8 @@ impl Connection {
         if let Stage::Handshake(negotiation) = &self.stage {
             let clock = cx.clock;
             // From when its ClientHello was here: what the client took for that is no load, and no waiting.
-            cx.admission.enter(key.id, self.address, negotiation.resumes(), clock, clock);
+            let class = cx.admission.enter(key.id, self.address, negotiation.resumes(), clock, clock);
+            self.class = Some(class);
         }
     }
 
@@ -295,6 +301,7 @@ impl Connection {
         }
         negotiation.call();
         cx.admission.called(self.address, cx.clock);
+        cx.counters.wait_time.observe(cx.clock.saturating_sub(since));
         self.turn(cx, key)
     }
 
@@ -372,6 +379,9 @@ impl Connection {
         };
         counter.add(1);
         cx.counters.agreed.count(session);
+        if let Some(class) = self.class {
+            cx.counters.by_class.count(class, Ended::Completed);
+        }
         cx.counters.handshake_time.observe(cx.clock - self.accepted);
         let settings = Rc::clone(&self.active);
         let route = settings.settings.routes.find(session.server_name.as_ref());
@@ -444,8 +454,10 @@ impl Connection {
                 resumed: session.resumed,
                 client_cn: identity.and_then(|identity| identity.common_name.as_deref()),
                 client_subject: identity.map(|identity| identity.subject.as_str()),
+                fingerprint: session.fingerprint.as_ref().map(Ja4::as_str),
             };
-            proxy_protocol::write_v2(self.peer, destination, &tls, &mut *header)
+            let numbers = &self.active.settings.tlvs;
+            proxy_protocol::write_v2(self.peer, destination, &tls, numbers, &mut *header)
         };
         Some((header, len))
     }
@@ -533,6 +545,14 @@ impl Connection {
                 _ => &counters.failed_closed,
             };
             counter.add(1);
+        }
+        if let Some(class) = self.class.filter(|_| self.is_half_open()) {
+            let ended = match outcome {
+                Outcome::Overdue | Outcome::Evicted => Ended::Dropped,
+                Outcome::ClosedInHandshake | Outcome::ClientLost(_) | Outcome::Ok => Ended::Left,
+                _ => Ended::Failed,
+            };
+            counters.by_class.count(class, ended);
         }
         if let (Stage::Established(relay), Some(route)) = (&self.stage, self.active.routes.get(self.route)) {
             if let Some(relay) = relay.as_ref() {

@@ -6,7 +6,7 @@ use super::count::Count;
 use super::jobs::Jobs;
 use super::log::Log;
 use super::memory::{Memory, Purpose};
-use super::metrics::{ByRoute, Counters, Counts};
+use super::metrics::{ByRoute, Counters, Counts, Fingerprints};
 use super::negotiation::Negotiation;
 use super::offer::Offer;
 use super::pool::Pool;
@@ -63,6 +63,7 @@ struct Gate<'a> {
     clock: u64,
     resumes: &'a mut bool,
     offer: &'a mut Offer,
+    fingerprints: &'a Fingerprints,
 }
 
 impl admission::Admission for Gate<'_> {
@@ -72,6 +73,9 @@ impl admission::Admission for Gate<'_> {
 
     fn admit(&mut self, request: &Request<'_>) -> bool {
         *self.resumes = request.resumed;
+        if let Some(fingerprint) = request.fingerprint.filter(|_| !request.resumed) {
+            self.fingerprints.note(fingerprint);
+        }
         let Some(buckets) = &mut self.buckets else { return true };
         request.resumed || buckets.take(self.source, self.clock)
     }
@@ -147,7 +151,14 @@ impl Context {
     ) -> R {
         let tickets = active.settings.tickets.as_ref().map(|_| self.shared.tickets.read());
         let mut handshakes = active.handshakes.borrow_mut();
-        let mut gate = Gate { buckets: handshakes.as_deref_mut(), source, clock: self.clock, resumes, offer };
+        let mut gate = Gate {
+            buckets: handshakes.as_deref_mut(),
+            source,
+            clock: self.clock,
+            resumes,
+            offer,
+            fingerprints: &self.counters.fingerprints,
+        };
         let mut environment = Environment {
             policy: &active.settings.policy,
             credentials: &active.settings.store,
@@ -197,6 +208,7 @@ mod tests {
                 clock: 0,
                 resumes: &mut resumes,
                 offer: &mut Offer::default(),
+                fingerprints: &Fingerprints::default(),
             };
             let admitted = admission::Admission::admit(&mut gate, &request);
             assert_eq!(resumes, resumed);

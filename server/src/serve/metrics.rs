@@ -2,12 +2,16 @@
 //! Counters, one set per worker, and their Prometheus text.
 
 mod agreed;
+mod by_class;
 mod by_route;
+mod fingerprints;
 mod histogram;
 mod number;
 
 pub use agreed::Agreed;
+pub use by_class::{ByClass, Ended};
 pub use by_route::{ByRoute, Counts};
+pub use fingerprints::Fingerprints;
 pub use histogram::Histogram;
 pub use number::Number;
 
@@ -31,6 +35,12 @@ macro_rules! counters {
             pub agreed: Agreed,
             /// From accept to the end of the handshake.
             pub handshake_time: Histogram,
+            /// Handshakes that were due for public-key work.
+            pub by_class: ByClass,
+            /// From the whole ClientHello to the turn for public-key work.
+            pub wait_time: Histogram,
+            /// Who asks for full handshakes.
+            pub fingerprints: Fingerprints,
             /// From the end of the handshake until the backend has accepted.
             pub connect_time: Histogram,
         }
@@ -161,6 +171,12 @@ impl Metrics {
         let help = "Time from accept to the end of the handshake";
         let times = workers().map(|worker| &worker.handshake_time);
         Histogram::render(&mut page, "ttls_handshake_duration_seconds", help, times);
+        let help =
+            "Time that handshakes waited for public-key work, from the whole ClientHello to their turn";
+        let times = workers().map(|worker| &worker.wait_time);
+        Histogram::render(&mut page, "ttls_handshake_wait_seconds", help, times);
+        ByClass::render(&mut page, workers().map(|worker| &worker.by_class));
+        Fingerprints::render(&mut page, workers().map(|worker| &worker.fingerprints));
         let help = "Time from the end of the handshake until the backend has accepted";
         let times = workers().map(|worker| &worker.connect_time);
         Histogram::render(&mut page, "ttls_backend_connect_duration_seconds", help, times);
@@ -320,7 +336,7 @@ mod tests {
                 assert!(label.split_once("=\"").is_some_and(|(label, _)| is_name(label)), "{line}");
             }
         }
-        assert!(kinds.len() > 40 && kinds.values().filter(|kind| **kind == "histogram").count() == 2);
+        assert!(kinds.len() > 40 && kinds.values().filter(|kind| **kind == "histogram").count() == 3);
     }
 
     #[test]

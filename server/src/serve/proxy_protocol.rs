@@ -10,8 +10,9 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Longest line of version 1, with its end (§2.1).
 const MAX_V1: usize = 107;
-/// Longest header written: fixed part and IPv6 addresses, ALPN, server name, TLS parameters, client names.
-pub const MAX_WRITTEN: usize = 16 + 36 + (3 + 32) + (3 + 255) + (3 + 5 + 16 + 64) + 2 * (3 + MAX_CLIENT_NAME);
+/// Longest header written: fixed part and IPv6 addresses, ALPN, server name, TLS parameters, client names, fingerprint.
+pub const MAX_WRITTEN: usize =
+    16 + 36 + (3 + 32) + (3 + 255) + (3 + 5 + 16 + 64) + 2 * (3 + MAX_CLIENT_NAME) + (3 + 36);
 /// Client names are cut to this length, in bytes.
 pub const MAX_CLIENT_NAME: usize = 512;
 
@@ -23,11 +24,18 @@ mod tlv {
     pub(super) const SSL_VERSION: u8 = 0x21;
     pub(super) const SSL_CN: u8 = 0x22;
     pub(super) const SSL_CIPHER: u8 = 0x23;
-    /// First of the range for applications: the client's whole subject (RFC 4514).
-    pub(super) const SUBJECT: u8 = 0xe1;
     pub(super) const CLIENT_SSL: u8 = 0x01;
     pub(super) const CLIENT_CERT_CONN: u8 = 0x02;
     pub(super) const CLIENT_CERT_SESS: u8 = 0x04;
+}
+
+/// Numbers of TLVs that the protocol leaves to applications (section 2.2.8), and so to the operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Numbers {
+    /// Of [`Tls::client_subject`].
+    pub subject: u8,
+    /// Of [`Tls::fingerprint`], which is sent if there is one.
+    pub fingerprint: Option<u8>,
 }
 
 /// A header that is not one.
@@ -147,6 +155,8 @@ pub struct Tls<'a> {
     pub client_cn: Option<&'a str>,
     /// Subject of the client's certificate (RFC 4514).
     pub client_subject: Option<&'a str>,
+    /// JA4 fingerprint of the client.
+    pub fingerprint: Option<&'a str>,
 }
 
 /// Writes a version 1 header to `out` and returns its length. `out` has at least [`MAX_WRITTEN`] bytes.
@@ -161,7 +171,13 @@ pub fn write_v1(source: SocketAddr, destination: SocketAddr, out: &mut [u8]) -> 
 }
 
 /// Writes a version 2 header to `out` and returns its length. `out` has at least [`MAX_WRITTEN`] bytes.
-pub fn write_v2(source: SocketAddr, destination: SocketAddr, tls: &Tls<'_>, out: &mut [u8]) -> usize {
+pub fn write_v2(
+    source: SocketAddr,
+    destination: SocketAddr,
+    tls: &Tls<'_>,
+    numbers: &Numbers,
+    out: &mut [u8],
+) -> usize {
     let mut w = Writer { out, len: 0 };
     w.put(SIGNATURE);
     w.put(&[0x21]);
@@ -199,7 +215,10 @@ pub fn write_v2(source: SocketAddr, destination: SocketAddr, tls: &Tls<'_>, out:
             }
         });
         if let Some(subject) = tls.client_subject {
-            w.tlv(tlv::SUBJECT, cut(subject).as_bytes());
+            w.tlv(numbers.subject, cut(subject).as_bytes());
+        }
+        if let (Some(number), Some(fingerprint)) = (numbers.fingerprint, tls.fingerprint) {
+            w.tlv(number, fingerprint.as_bytes());
         }
     });
     w.len
@@ -298,6 +317,7 @@ mod tests {
             alpn in proptest::collection::vec(any::<u8>(), 1..32),
             subject in ".{0,600}",
             v2 in any::<bool>(),
+            fingerprint in any::<bool>(),
             client_verified in any::<bool>(),
         ) {
             let tls = Tls {
@@ -308,10 +328,12 @@ mod tests {
                 client_verified,
                 client_cn: Some(&subject),
                 client_subject: Some(&subject),
+                fingerprint: Some("t13d1516h2_8daaf6152771_02713d6af862"),
                 ..Tls::default()
             };
+            let numbers = Numbers { subject: 0xe4, fingerprint: fingerprint.then_some(0xf0) };
             let mut out = [0; MAX_WRITTEN];
-            let len = if v2 { write_v2(source, destination, &tls, &mut out) } else { write_v1(source, destination, &mut out) };
+            let len = if v2 { write_v2(source, destination, &tls, &numbers, &mut out) } else { write_v1(source, destination, &mut out) };
             let mut bytes = out[..len].to_vec();
             let whole = parse(&bytes).unwrap();
             for partial in 0..len {
@@ -334,6 +356,9 @@ mod tests {
                 prop_assert!(tlvs.contains(&(0x02, name.into_bytes())));
                 prop_assert!(tlvs.contains(&(0x21, b"TLSv1.3".to_vec())));
                 prop_assert!(tlvs.contains(&(0x23, b"ECDHE-ECDSA-CHACHA20-POLY1305".to_vec())));
+                prop_assert!(tlvs.contains(&(0xe4, cut(&subject).as_bytes().to_vec())));
+                let told = tlvs.iter().find(|(kind, _)| *kind == 0xf0).map(|(_, value)| value.as_slice());
+                prop_assert_eq!(told, fingerprint.then_some(&b"t13d1516h2_8daaf6152771_02713d6af862"[..]));
                 prop_assert!(tlvs.contains(&(0x22, cut(&subject).as_bytes().to_vec())));
                 let ssl = &tlvs.iter().find(|(kind, _)| *kind == 0x20).unwrap().1;
                 prop_assert_eq!(ssl[..5].to_vec(), if client_verified { vec![7, 0, 0, 0, 0] } else { vec![1, 0, 0, 0, 1] });
