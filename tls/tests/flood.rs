@@ -474,10 +474,10 @@ fn simulate(name: &str, script: Script) -> Outcome {
 const COSTS: [u64; 5] = [30, 300, 1500, 6300, 100_000];
 
 /// Seconds shrink where much happens in one.
-const fn lasting(full: u64, times: u64) -> u64 {
-    match full * 60 / (times + 1) {
-        0..400 => 3000,
-        400..4000 => 6000,
+fn lasting(full: u64, times: f64) -> u64 {
+    match full as f64 / (times + 1.0) {
+        share if share < 6.6 => 3000,
+        share if share < 66.0 => 6000,
         _ => 12_000,
     }
 }
@@ -522,7 +522,7 @@ fn clients_in_turn_use_all_of_the_capacity() {
     for full in COSTS {
         // Two of 64 each at a time.
         for looping in [8, 32, 128].into_iter().filter(|looping| full > 100 || *looping > 8) {
-            let script = Script { full, looping, lasts: lasting(full, 1), ..QUIET };
+            let script = Script { full, looping, lasts: lasting(full, 1.0), ..QUIET };
             // From one address, which is heavy after some of them, and in turn with others.
             for (from, loop_sources) in [("addresses of their own", 1 << 20), ("one address", 1)] {
                 let name = format!("{looping} clients in turn, {full} us, {from}");
@@ -544,7 +544,7 @@ fn floods_leave_the_capacity_to_clients() {
         for times in [1.5, 3.0, 10.0, 50.0] {
             for stay in [USERS_STAY, 200] {
                 let name = format!("{times} x, {full} us, leaving after {stay} ms");
-                let script = Script { full, times, stay, lasts: lasting(full, times as u64), ..QUIET };
+                let script = Script { full, times, stay, lasts: lasting(full, times), ..QUIET };
                 let outcome = simulate(&name, script);
                 // An eighth of the time may go for taking in, or a quarter more connections than are computed; and the first half
                 // second, until the share is found.

@@ -129,9 +129,9 @@ mod tests {
     use super::*;
 
     /// 100 ms of a flood of ECDSA handshakes, taken in at 8 us each, while 32 us each go for what is computed.
-    const fn flood(taken: u32, heavy: bool) -> Interval {
-        let intake = taken as u64 * 8;
-        let computed = ((100_000 - intake) / 32) as u32;
+    fn flood(taken: u32, heavy: bool) -> Interval {
+        let intake = u64::from(taken) * 8;
+        let computed = u32::try_from((100_000 - intake) / 32).unwrap();
         Interval { length: 100_000, idle: 0, taken, intake, computed, drained: true, overloaded: true, heavy }
     }
 
