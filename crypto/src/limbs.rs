@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Integers of 256 bits as four 64-bit limbs, least significant first; all in constant time.
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod x86_64;
+
 use crate::ct;
 
 /// An integer below 2^256.
@@ -24,6 +27,20 @@ pub(crate) fn sub(a: &Limbs, b: &Limbs) -> (Limbs, bool) {
     let (r2, c) = a[2].borrowing_sub(b[2], c);
     let (r3, c) = a[3].borrowing_sub(b[3], c);
     ([r0, r1, r2, r3], c)
+}
+
+/// `a · b`.
+#[inline(always)]
+pub(crate) fn mul(a: &Limbs, b: &Limbs) -> [u64; 8] {
+    let mut t = [0; 8];
+    for i in 0..4 {
+        let mut carry = 0;
+        for j in 0..4 {
+            (t[i + j], carry) = a[i].carrying_mul_add(b[j], carry, t[i + j]);
+        }
+        t[i + 4] = carry;
+    }
+    t
 }
 
 /// `a & mask`.

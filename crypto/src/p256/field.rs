@@ -120,16 +120,7 @@ impl Element {
     #[cfg_attr(target_arch = "x86_64", cold)]
     #[inline(never)]
     fn portable_mul(&self, other: &Self) -> Self {
-        let (a, b) = (&self.0, &other.0);
-        let mut t = [0; 8];
-        for i in 0..4 {
-            let mut carry = 0;
-            for j in 0..4 {
-                (t[i + j], carry) = a[i].carrying_mul_add(b[j], carry, t[i + j]);
-            }
-            t[i + 4] = carry;
-        }
-        reduce(t)
+        reduce(limbs::mul(&self.0, &other.0))
     }
 
     /// `yes` where `mask` is ones, `no` where it is zeros.

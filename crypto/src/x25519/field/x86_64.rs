@@ -9,6 +9,7 @@ use core::arch::asm;
 
 use crate::cpu::Bmi2;
 use crate::limbs::Limbs;
+use crate::limbs::x86_64::square;
 
 /// Adds a[i]·b to t0…t3; t4 becomes the new top. Products of even limbs lie side by side, and so do
 /// those of odd limbs: two runs of carries.
@@ -187,49 +188,7 @@ pub(super) fn square(_: Bmi2, a: &Limbs) -> Limbs {
     // SAFETY: the token proves MULX; reads 32 bytes behind the reference and writes registers only.
     unsafe {
         asm!(
-            // Products of different limbs, once.
-            "mov rdx, [{a}]",
-            "mulx {t2}, {t1}, [{a} + 8]",
-            "mulx {t3}, {l}, [{a} + 16]",
-            "add {t2}, {l}",
-            "mulx {t4}, {l}, [{a} + 24]",
-            "adc {t3}, {l}",
-            "adc {t4}, 0",
-            "mov rdx, [{a} + 8]",
-            "mulx {h}, {l}, [{a} + 16]",
-            "add {t3}, {l}",
-            "mulx {t5}, {l}, [{a} + 24]",
-            "adc {t4}, {l}",
-            "adc {t5}, 0",
-            "add {t4}, {h}",
-            "mov rdx, [{a} + 16]",
-            "mulx {t6}, {l}, [{a} + 24]",
-            "adc {t5}, {l}",
-            "adc {t6}, 0",
-            // Doubled, and the squares added.
-            "mov {t7:e}, 0",
-            "add {t1}, {t1}",
-            "adc {t2}, {t2}",
-            "adc {t3}, {t3}",
-            "adc {t4}, {t4}",
-            "adc {t5}, {t5}",
-            "adc {t6}, {t6}",
-            "adc {t7}, 0",
-            "mov rdx, [{a}]",
-            "mulx {h}, {t0}, rdx",
-            "add {t1}, {h}",
-            "mov rdx, [{a} + 8]",
-            "mulx {h}, {l}, rdx",
-            "adc {t2}, {l}",
-            "adc {t3}, {h}",
-            "mov rdx, [{a} + 16]",
-            "mulx {h}, {l}, rdx",
-            "adc {t4}, {l}",
-            "adc {t5}, {h}",
-            "mov rdx, [{a} + 24]",
-            "mulx {h}, {l}, rdx",
-            "adc {t6}, {l}",
-            "adc {t7}, {h}",
+            square!(),
             fold!(),
             a = in(reg) a.as_ptr(),
             t0 = out(reg) t0, t1 = out(reg) t1, t2 = out(reg) t2, t3 = out(reg) t3,
