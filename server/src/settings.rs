@@ -2,6 +2,7 @@
 //! The configuration made ready: files read, names resolved, everything checked. Built whole or not at all.
 
 pub mod routes;
+pub mod rules;
 mod together;
 
 use crate::certificates::Store;
@@ -16,6 +17,7 @@ use crate::serve::proxy_protocol::Numbers;
 use crate::tickets::{Derived, Source as TicketSource};
 use crate::{demo, files};
 use routes::{Route, Routes, Target};
+use rules::Rules;
 use rustix::net::SocketAddrUnix;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -72,6 +74,8 @@ pub struct Settings {
     pub clients: Option<Arc<Trust>>,
     /// Backends.
     pub routes: Routes,
+    /// Whom to let in, refuse or ration.
+    pub rules: Rules,
     /// PROXY protocol.
     pub proxy: schema::ProxyProtocol,
     /// Numbers of its TLVs.
@@ -142,6 +146,7 @@ impl Settings {
         let limits = wrong.keep(limits(&written));
         let overload = wrong.keep(overload(&written));
         let tlvs = wrong.keep(tlvs(&written));
+        let rules = wrong.keep(Rules::of(&written));
         let workers = wrong.keep(workers(&written));
         if let (Some(policy), Some(store)) = (&policy, &store) {
             wrong.keep(together::suites(&written, policy, store, warnings));
@@ -156,6 +161,7 @@ impl Settings {
             Some(limits),
             Some(overload),
             Some(tlvs),
+            Some(rules),
             Some(workers),
             [],
         ) = (
@@ -168,6 +174,7 @@ impl Settings {
             limits,
             overload,
             tlvs,
+            rules,
             workers,
             wrong.0.as_slice(),
         )
@@ -189,6 +196,7 @@ impl Settings {
             tickets,
             clients: clients.map(Arc::new),
             routes,
+            rules,
             proxy: config.proxy_protocol.clone(),
             tlvs,
             timeouts,
@@ -348,7 +356,8 @@ pub fn policy(written: &Written, demo: bool) -> Result<Policy, Error> {
         // Connections' lines tell it, and metrics, and backends.
         fingerprint: written.config.log.connections != schema::Connections::Off
             || written.config.metrics.listen.is_some()
-            || written.config.proxy_protocol.fingerprint_tlv.is_some(),
+            || written.config.proxy_protocol.fingerprint_tlv.is_some()
+            || written.config.rule.iter().any(|rule| !rule.fingerprints.is_empty()),
         client_certificate: match written.config.client_certificates.mode {
             schema::ClientMode::None => ClientCertificate::None,
             schema::ClientMode::Optional => ClientCertificate::Optional,

@@ -13,6 +13,7 @@ mod names;
 mod pressure;
 mod proxy;
 mod reload;
+mod rules;
 mod secrets;
 mod transfer;
 mod upgrade;

@@ -164,7 +164,7 @@ impl fmt::Display for Error {
                 CertificateError::UnknownAuthority => "client certificate leads to no trusted authority",
                 CertificateError::NotAcceptable => "client certificate is not acceptable",
             }),
-            Self::NotAdmitted => f.write_str("not admitted: too many handshakes from this source"),
+            Self::NotAdmitted => f.write_str("not admitted: a limit or a rule of the server"),
             Self::PeerAlert(alert) => write!(f, "client sent alert {alert}"),
             Self::Flood(what) => write!(f, "too many {what}"),
             Self::Internal(what) => write!(f, "internal error: {what}"),

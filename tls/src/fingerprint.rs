@@ -47,6 +47,17 @@ impl Ja4 {
         Self(text)
     }
 
+    /// The fingerprint that is written as `text`; `None` if that can not be one.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let bytes: [u8; 36] = text.as_bytes().try_into().ok()?;
+        let fits = |(at, byte): (usize, &u8)| match at {
+            10 | 23 => *byte == b'_',
+            0..10 => byte.is_ascii_alphanumeric(),
+            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        };
+        bytes.iter().enumerate().all(fits).then_some(Self(bytes))
+    }
+
     /// The fingerprint as text.
     pub fn as_str(&self) -> &str {
         core::str::from_utf8(&self.0).unwrap_or_default()

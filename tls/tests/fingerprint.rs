@@ -53,7 +53,9 @@ fn chrome() -> (Vec<u16>, Vec<(u16, &'static [u8])>) {
 }
 
 fn ja4(suites: &[u16], extensions: &[(u16, &[u8])]) -> String {
-    Ja4::of(&ClientHello::parse(&hello(suites, extensions)).unwrap()).to_string()
+    let fingerprint = Ja4::of(&ClientHello::parse(&hello(suites, extensions)).unwrap());
+    assert_eq!(Ja4::from_text(fingerprint.as_str()), Some(fingerprint));
+    fingerprint.to_string()
 }
 
 #[test]
@@ -77,4 +79,18 @@ fn order_of_suites_and_extensions_does_not_matter() {
 fn a_bare_tls12_hello() {
     assert_eq!(ja4(&[0xc02f], &[])[..10], *"t12i010000");
     assert_eq!(ja4(&[0xc02f], &[])[23..], *"_000000000000");
+}
+
+#[test]
+fn what_is_none_is_not_read_as_one() {
+    let good = "t13d1516h2_8daaf6152771_02713d6af862";
+    assert!(Ja4::from_text(good).is_some());
+    for at in 0..=good.len() {
+        let (before, after) = good.split_at(at);
+        assert_eq!(Ja4::from_text(before).is_some(), at == good.len());
+        assert_eq!(Ja4::from_text(&format!("{before}0{after}")), None);
+        let changed = after.strip_prefix(|_: char| true).map(|after| format!("{before}G{after}"));
+        let changed = changed.and_then(|text| Ja4::from_text(&text));
+        assert_eq!(changed.is_some(), at < 10, "a letter at {at}");
+    }
 }

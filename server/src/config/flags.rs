@@ -16,7 +16,7 @@ pub enum Kind {
 
 use Kind::{List, Number, Switch, Text};
 
-/// Every key that may be a flag. `[[certificate]]` has `--certificate`; `[[route]]` is for the file.
+/// Every key that may be a flag. `[[certificate]]` has `--certificate`; `[[route]]` and `[[rule]]` are for the file.
 pub const KEYS: &[(&str, Kind)] = &[
     ("listen", List),
     ("backend", Text),

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The configuration as written: one field per key, defaults as in docs/configuration.md.
 
-use super::values::{Address, Backend, Group, NamePattern, Protocol, Size, Suite, Time, TlvNumber, Version};
+use super::values::{
+    Address, Backend, Fingerprint, Group, NamePattern, Prefix, Protocol, Size, Suite, Time, TlvNumber,
+    Version,
+};
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -54,6 +57,8 @@ table! {
         certificate: Vec<Spanned<Certificate>> = Vec::new(),
         /// Backends of some names.
         route: Vec<Route> = Vec::new(),
+        /// Whom to let in, refuse or ration.
+        rule: Vec<Rule> = Vec::new(),
         /// Protocol.
         tls: Tls = Tls::default(),
         /// Session tickets.
@@ -102,6 +107,27 @@ pub struct Route {
     pub backend: Spanned<Backend>,
 }
 
+/// One `[[rule]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// What to do with those whom the rest describes.
+    pub action: Spanned<Action>,
+    /// Sources.
+    #[serde(default)]
+    pub prefixes: Vec<Prefix>,
+    /// Names that clients ask for.
+    #[serde(default)]
+    pub server_names: Vec<NamePattern>,
+    /// Clients' fingerprints.
+    #[serde(default)]
+    pub fingerprints: Vec<Fingerprint>,
+    /// Full handshakes per second of all of them together.
+    pub rate: Option<u32>,
+    /// And at once; as many as the rate if absent.
+    pub burst: Option<u32>,
+}
+
 /// Declares a choice among words.
 macro_rules! choice {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $word:literal,)* }) => {
@@ -111,6 +137,18 @@ macro_rules! choice {
             $($(#[$variant_meta])* #[serde(rename = $word)] $variant,)*
         }
     };
+}
+
+choice! {
+    /// What a rule does.
+    Action {
+        /// Let in.
+        Allow = "allow",
+        /// Refuse.
+        Deny = "deny",
+        /// Ration.
+        Quota = "quota",
+    }
 }
 
 choice! {

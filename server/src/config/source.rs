@@ -73,7 +73,7 @@ impl Source {
         self.parse(text)
     }
 
-    fn parse(&self, text: String) -> Result<Written, Error> {
+    pub(crate) fn parse(&self, text: String) -> Result<Written, Error> {
         let mut written =
             Written { config: Config::default(), file: self.file.clone(), text, flags: self.flags.clone() };
         // Each flag is parsed behind as many blanks as there are bytes before it, so that spans tell where it was written.
@@ -304,7 +304,7 @@ mod tests {
         for name in fields("").unwrap() {
             match fields(&format!("[{name}]")) {
                 Some(inner) => keys.extend(inner.iter().map(|key| format!("{name}.{key}"))),
-                None if ["certificate", "route"].contains(&name.as_str()) => {}
+                None if ["certificate", "route", "rule"].contains(&name.as_str()) => {}
                 None => keys.push(name),
             }
         }
@@ -316,7 +316,7 @@ mod tests {
         let mut keys = keys();
         assert!(keys.len() > 40, "{keys:?}");
         let in_file = |name: &str| fields(&format!("[[{name}]]")).unwrap();
-        let inner: Vec<_> = [in_file("certificate"), in_file("route")].concat();
+        let inner: Vec<_> = [in_file("certificate"), in_file("route"), in_file("rule")].concat();
         let man = include_str!("../../../packaging/man/ttls.toml.5");
         let items = man.lines().filter_map(|line| line.strip_prefix(".It Sy "));
         let mut items: Vec<_> =

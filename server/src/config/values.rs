@@ -3,10 +3,11 @@
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
+use ttls::fingerprint::Ja4;
 
 /// Implements `Deserialize` of a string through `FromStr`, whose error is the operator's message. What else is written there is told
 /// what is expected.
@@ -41,6 +42,8 @@ from_text! {
     Suite, "the name of a cipher suite";
     Group, "the name of a group";
     Protocol, "the name of a protocol, such as \"http/1.1\"";
+    Prefix, "an address or a prefix, such as \"192.0.2.0/24\"";
+    Fingerprint, "a JA4 fingerprint, such as \"t13d1516h2_8daaf6152771_02713d6af862\"";
 }
 
 /// A duration: `500ms`, `10s`, `5m`, `12h`, `7d`.
@@ -67,6 +70,79 @@ impl FromStr for Time {
                 "`{text}` is not a duration: write \"500ms\", \"10s\", \"5m\", \"12h\" or \"7d\""
             )),
         }
+    }
+}
+
+/// Addresses with a number of leading bits in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    is_ipv6: bool,
+    /// Those bits, at the low end.
+    bits: u128,
+    length: u8,
+}
+
+impl Prefix {
+    /// Those bits, as a number.
+    pub const fn bits(&self) -> u128 {
+        self.bits
+    }
+
+    /// Whether another prefix is of the same family and length.
+    pub const fn is_like(&self, other: &Self) -> bool {
+        self.is_ipv6 == other.is_ipv6 && self.length == other.length
+    }
+
+    /// As many leading bits of an address, as a number; `None` for one of the other family.
+    pub fn bits_of(&self, address: IpAddr) -> Option<u128> {
+        let (is_ipv6, bits, width) = match address.to_canonical() {
+            IpAddr::V4(v4) => (false, u128::from(v4.to_bits()), 32),
+            IpAddr::V6(v6) => (true, v6.to_bits(), 128),
+        };
+        let shift = u32::from(u8::saturating_sub(width, self.length));
+        (is_ipv6 == self.is_ipv6).then(|| bits.checked_shr(shift).unwrap_or(0))
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("`{text}` is not a prefix: write \"192.0.2.0/24\", \"2001:db8::/32\" or an address");
+        let (address, length) = text.split_once('/').map_or((text, None), |(a, length)| (a, Some(length)));
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let width = if address.is_ipv4() { 32 } else { 128 };
+        let length = length.map_or(Some(width), |length| length.parse().ok().filter(|bits| *bits <= width));
+        let length = length.ok_or_else(wrong)?;
+        if address.to_canonical() != address {
+            return Err(format!("`{text}` is an IPv4 address in IPv6's form: write it as IPv4"));
+        }
+        let mut prefix = Self { is_ipv6: address.is_ipv6(), bits: 0, length };
+        prefix.bits = prefix.bits_of(address).unwrap_or(0);
+        let first = prefix.bits.checked_shl(u32::from(width - length)).unwrap_or(0);
+        let first = match address {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(first).unwrap_or(0))),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from_bits(first)),
+        };
+        if first != address {
+            return Err(format!("`{text}` has bits set beyond its length: write {first}/{length}"));
+        }
+        Ok(prefix)
+    }
+}
+
+/// A JA4 fingerprint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint(pub Ja4);
+
+impl FromStr for Fingerprint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("`{text}` is not a JA4 fingerprint, such as \"t13d1516h2_8daaf6152771_02713d6af862\"");
+        Ja4::from_text(text).map(Self).ok_or_else(wrong)
     }
 }
 
@@ -200,7 +276,7 @@ impl FromStr for Backend {
         let valid = text.rsplit_once(':').is_some_and(|(host, port)| {
             let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
             let host_fits = match bare {
-                Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
+                Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
                 None => !host.is_empty() && !host.contains(['/', ':', '[', ']']),
             };
             host_fits && port.parse::<u16>().is_ok_and(|port| port != 0)

@@ -2,7 +2,7 @@
 //! One client's connection, from accept to its end.
 
 use super::admission::{Address, Admission};
-use super::context::{Active, Context, Fate};
+use super::context::{Active, Applicant, Context, Fate};
 use super::count::Counted;
 use super::memory::Purpose;
 use super::metrics::Ended;
@@ -217,7 +217,8 @@ impl Connection {
         if let Stage::Silent = self.stage {
             let mut negotiation = cx.negotiations.take();
             // Without an entry the PROXY header is still to come, and with it the source.
-            negotiation.begin(&self.active, self.entry.as_ref().map_or(0, |entry| entry.place().hash()));
+            let prefix = self.entry.as_ref().map_or(0, |entry| entry.place().hash());
+            negotiation.begin(&self.active, Applicant { address: self.peer.ip(), prefix });
             self.stage = Stage::Handshake(negotiation);
         }
         let fate = match &mut self.stage {
@@ -352,7 +353,8 @@ impl Connection {
         if let Some((source, _)) = negotiation.addresses {
             self.entry = cx.shared.sources.enter(source.ip());
             let Some(entry) = &self.entry else { return Fate::End(Outcome::PrefixFull) };
-            negotiation.set_source(entry.place().hash());
+            let applicant = Applicant { address: source.ip(), prefix: entry.place().hash() };
+            negotiation.set_applicant(applicant);
             self.address = cx.admission.address(source.ip());
             if !cx.admission.taken_in(self.address, cx.random.number(), cx.clock) {
                 return Fate::End(Outcome::Heavy);
@@ -533,6 +535,9 @@ impl Connection {
         let counters = &cx.counters;
         if self.is_half_open() && outcome != Outcome::Ok {
             let counter = match outcome {
+                Outcome::Tls(ttls::Error::NotAdmitted) if self.refused_by().is_some() => {
+                    &counters.refused_rule
+                }
                 Outcome::Tls(ttls::Error::NotAdmitted) => &counters.refused_rate,
                 Outcome::Tls(error) => match error.culprit() {
                     Culprit::Peer => &counters.failed_peer,
@@ -575,6 +580,14 @@ impl Connection {
                 counters.backend_failed.add(1);
             }
             _ => {}
+        }
+    }
+
+    /// The number of the rule that refused it.
+    const fn refused_by(&self) -> Option<usize> {
+        match &self.stage {
+            Stage::Handshake(negotiation) => negotiation.refused_by(),
+            _ => None,
         }
     }
 
@@ -641,6 +654,9 @@ impl Connection {
                 line.display("offered", offer);
             }
             line.some("refused", negotiation.refusal());
+            if let Some(rule) = negotiation.refused_by() {
+                line.number("rule", rule as u64 + 1);
+            }
         }
         line.number("ms", ms).display("result", outcome).end();
     }

@@ -17,10 +17,12 @@ use super::sources::Sources;
 use crate::client_auth::Verifier;
 use crate::keylog::KeyLogFile;
 use crate::settings::Settings;
+use crate::settings::rules::{Rule, Rules, Verdict};
 use crate::tickets::Tickets;
 use rustix::fd::OwnedFd;
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -38,6 +40,8 @@ pub struct Active {
     pub routes: Vec<Arc<Counts>>,
     /// Full handshakes that source prefixes may still make with this worker; `None` without a limit.
     handshakes: RefCell<Option<Box<Buckets<BUCKETS>>>>,
+    /// What is left of the rules' quotas for this worker, by their numbers; full for rules without one.
+    quotas: RefCell<Vec<Buckets<1>>>,
 }
 
 /// Token buckets of a worker: 256 KiB.
@@ -52,16 +56,44 @@ impl Active {
         let handshakes = (limits.handshake_rate != 0).then(|| {
             Box::new(Buckets::new(limits.handshake_rate.div_ceil(workers), burst.div_ceil(workers), clock))
         });
-        Rc::new(Self { settings, routes, handshakes: RefCell::new(handshakes) })
+        let quota = |rule: &Rule| match rule.verdict {
+            Verdict::Quota { rate, burst } => {
+                Buckets::new(rate.div_ceil(workers), burst.div_ceil(workers), clock)
+            }
+            Verdict::Allow | Verdict::Deny => Buckets::new(0, 0, clock),
+        };
+        let quotas = RefCell::new(settings.rules.iter().map(quota).collect());
+        Rc::new(Self { settings, routes, handshakes: RefCell::new(handshakes), quotas })
     }
 }
 
-/// Admits a connection's handshake if its source prefix has not made too many, and notes whether it resumes a session.
+/// Whose handshake is to be admitted.
+#[derive(Clone, Copy, Debug)]
+pub struct Applicant {
+    /// The client's address.
+    pub address: IpAddr,
+    /// A hash of its prefix.
+    pub prefix: u64,
+}
+
+/// What admission has found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The client resumes a session.
+    pub resumes: bool,
+    /// The number of the rule that refuses it.
+    pub refused_by: Option<usize>,
+}
+
+/// Admits a connection's handshake if a rule says so, or if none does and its source prefix has not made too many, and notes whether it resumes a
+/// session.
 struct Gate<'a> {
+    rules: &'a Rules,
+    quotas: &'a mut [Buckets<1>],
     buckets: Option<&'a mut Buckets<BUCKETS>>,
-    source: u64,
+    applicant: Applicant,
     clock: u64,
-    resumes: &'a mut bool,
+    found: &'a mut Found,
     offer: &'a mut Offer,
     fingerprints: &'a Fingerprints,
 }
@@ -72,12 +104,24 @@ impl admission::Admission for Gate<'_> {
     }
 
     fn admit(&mut self, request: &Request<'_>) -> bool {
-        *self.resumes = request.resumed;
+        *self.found = Found { resumes: request.resumed, refused_by: None };
         if let Some(fingerprint) = request.fingerprint.filter(|_| !request.resumed) {
             self.fingerprints.note(fingerprint);
         }
+        if let Some((number, verdict)) = self.rules.about(self.applicant.address, request) {
+            let admits = match verdict {
+                Verdict::Allow => true,
+                Verdict::Deny => false,
+                Verdict::Quota { .. } => {
+                    request.resumed
+                        || self.quotas.get_mut(number).is_some_and(|quota| quota.take(0, self.clock))
+                }
+            };
+            self.found.refused_by = (!admits).then_some(number);
+            return admits;
+        }
         let Some(buckets) = &mut self.buckets else { return true };
-        request.resumed || buckets.take(self.source, self.clock)
+        request.resumed || buckets.take(self.applicant.prefix, self.clock)
     }
 }
 
@@ -139,23 +183,26 @@ pub struct Context {
 }
 
 impl Context {
-    /// Calls `body` with the environment for the TLS core, for a connection whose source prefix hashes to `source`. Sets `resumes` and
-    /// `offer` where a ClientHello is judged.
+    /// Calls `body` with the environment for the TLS core, for a connection of `applicant`. Sets `found` and `offer` where a ClientHello is
+    /// judged.
     pub fn with_environment<R>(
         &mut self,
         active: &Active,
-        source: u64,
+        applicant: Applicant,
         verifier: Option<&mut Verifier>,
-        (resumes, offer): (&mut bool, &mut Offer),
+        (found, offer): (&mut Found, &mut Offer),
         body: impl FnOnce(&mut Environment<'_>) -> R,
     ) -> R {
         let tickets = active.settings.tickets.as_ref().map(|_| self.shared.tickets.read());
         let mut handshakes = active.handshakes.borrow_mut();
+        let mut quotas = active.quotas.borrow_mut();
         let mut gate = Gate {
+            rules: &active.settings.rules,
+            quotas: &mut quotas,
             buckets: handshakes.as_deref_mut(),
-            source,
+            applicant,
             clock: self.clock,
-            resumes,
+            found,
             offer,
             fingerprints: &self.counters.fingerprints,
         };
@@ -199,19 +246,21 @@ mod tests {
     #[test]
     fn full_handshakes_are_rationed_and_resumptions_are_not() {
         let mut buckets = Box::new(Buckets::new(1, 2, 0));
-        let mut admit = |source, resumed| {
+        let mut admit = |prefix, resumed| {
             let request = Request { server_name: None, resumed, fingerprint: None };
-            let mut resumes = !resumed;
+            let mut found = Found { resumes: !resumed, refused_by: Some(7) };
             let mut gate = Gate {
+                rules: &Rules::default(),
+                quotas: &mut [],
                 buckets: Some(&mut buckets),
-                source,
+                applicant: Applicant { address: IpAddr::from([192, 0, 2, 1]), prefix },
                 clock: 0,
-                resumes: &mut resumes,
+                found: &mut found,
                 offer: &mut Offer::default(),
                 fingerprints: &Fingerprints::default(),
             };
             let admitted = admission::Admission::admit(&mut gate, &request);
-            assert_eq!(resumes, resumed);
+            assert_eq!(found, Found { resumes: resumed, refused_by: None });
             admitted
         };
         assert!(admit(1, false) && admit(1, false));

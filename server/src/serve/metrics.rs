@@ -70,6 +70,7 @@ counters! {
     refused_total, "counter", "connections_refused_total", ["limit" = "connections"], "Connections closed at once because of a limit";
     refused_prefix, "counter", "connections_refused_total", ["limit" = "per_prefix"], "Connections closed at once because of a limit";
     refused_rate, "counter", "connections_refused_total", ["limit" = "handshake_rate"], "Connections closed at once because of a limit";
+    refused_rule, "counter", "connections_refused_total", ["limit" = "rule"], "Connections closed at once because of a limit";
     refused_memory, "counter", "connections_refused_total", ["limit" = "buffer_memory"], "Connections closed at once because of a limit";
     evicted, "counter", "connections_refused_total", ["limit" = "half_open"], "Connections closed at once because of a limit";
     refused_heavy, "counter", "connections_refused_total", ["limit" = "demand"], "Connections closed at once because of a limit";

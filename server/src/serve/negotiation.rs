@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A connection in its handshake.
 
-use super::context::{Active, Context, Fate};
+use super::context::{Active, Applicant, Context, Fate, Found};
 use super::memory::{Memory, Purpose, Size, Storage};
 use super::offer::Offer;
 use super::outcome::Outcome;
@@ -11,7 +11,7 @@ use super::sending::Sending;
 use super::slab::Key;
 use super::socket::{Moved, Socket};
 use crate::client_auth::Verifier;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use ttls::alert::Alert;
 use ttls::{Established, Handshake, Inbound, Job, Outbound, Step, Window};
@@ -19,6 +19,9 @@ use ttls_crypto::job::{Failed, Output};
 
 /// Receive storage that most handshakes fit.
 const SMALL: usize = 3072;
+
+/// Before it is known whose a negotiation is.
+const UNKNOWN: Applicant = Applicant { address: IpAddr::V6(Ipv6Addr::UNSPECIFIED), prefix: 0 };
 
 /// A handshake under way, with its receive storage.
 pub struct Negotiation {
@@ -32,14 +35,14 @@ pub struct Negotiation {
     out_sent: usize,
     /// Something was received.
     touched: bool,
-    /// A hash of the source prefix.
-    source: u64,
+    /// Whose it is.
+    applicant: Applicant,
     /// The first public-key work, until its turn comes.
     due: Option<Job>,
     /// Its turn has come.
     called: bool,
-    /// It brought a ticket that opened.
-    resumes: bool,
+    /// What admission has found: whether it brought a ticket that opened, and who refused it.
+    found: Found,
     /// What the client asked for and offered.
     offer: Offer,
     /// A PROXY header comes first.
@@ -73,10 +76,10 @@ impl Default for Negotiation {
             out_len: 0,
             out_sent: 0,
             touched: false,
-            source: 0,
+            applicant: UNKNOWN,
             due: None,
             called: false,
-            resumes: false,
+            found: Found::default(),
             offer: Offer::default(),
             expects_header: false,
             header_left: 0,
@@ -115,9 +118,9 @@ pub enum Turn {
 }
 
 impl Negotiation {
-    /// Makes a used negotiation ready for a new connection, whose source prefix hashes to `source`.
-    pub fn begin(&mut self, active: &Active, source: u64) {
-        self.source = source;
+    /// Makes a used negotiation ready for a new connection.
+    pub fn begin(&mut self, active: &Active, applicant: Applicant) {
+        self.applicant = applicant;
         let settings = &active.settings;
         self.expects_header = settings.proxy.from_client == crate::config::schema::FromClient::Required;
         self.verifier = settings.clients.as_ref().map(|trust| Box::new(Verifier::new(trust)));
@@ -132,7 +135,7 @@ impl Negotiation {
         self.verifier = None;
         self.failed = None;
         self.due = None;
-        (self.called, self.resumes) = (false, false);
+        (self.called, self.found) = (false, Found::default());
         self.header_left = 0;
         self.offer.clear();
         (self.touched, self.complete, self.header_read, self.is_check) = (false, false, false, false);
@@ -142,8 +145,8 @@ impl Negotiation {
     }
 
     /// Says whose connection it is, after [`Turn::Header`].
-    pub const fn set_source(&mut self, source: u64) {
-        self.source = source;
+    pub const fn set_applicant(&mut self, applicant: Applicant) {
+        self.applicant = applicant;
     }
 
     /// Whether it holds storage from the reserve.
@@ -153,12 +156,17 @@ impl Negotiation {
 
     /// Whether the ClientHello has come whole.
     pub const fn has_hello(&self) -> bool {
-        self.called || self.due.is_some() || self.resumes
+        self.called || self.due.is_some() || self.found.resumes
     }
 
     /// Whether it brought a ticket that opened.
     pub const fn resumes(&self) -> bool {
-        self.resumes
+        self.found.resumes
+    }
+
+    /// The number of the rule that refused it.
+    pub const fn refused_by(&self) -> Option<usize> {
+        self.found.refused_by
     }
 
     /// Its turn for public-key work has come: to be followed by [`Self::turn`].
@@ -284,7 +292,7 @@ impl Negotiation {
     }
 
     fn advance(&mut self, cx: &mut Context, active: &Active, done: Option<&Result<Output, Failed>>) -> Step {
-        let Self { handshake, small, large, window, out, out_len, source, verifier, resumes, offer, .. } =
+        let Self { handshake, small, large, window, out, out_len, applicant, verifier, found, offer, .. } =
             self;
         let mut inbound = Inbound::new(storage(small, large), window);
         let out = out.as_mut().map_or(&mut [][..], Storage::bytes_mut);
@@ -293,7 +301,7 @@ impl Negotiation {
             verifier.allow(cx.certificate_checks);
         }
         let step =
-            cx.with_environment(active, *source, verifier.as_deref_mut(), (resumes, offer), |environment| {
+            cx.with_environment(active, *applicant, verifier.as_deref_mut(), (found, offer), |environment| {
                 match done {
                     None => handshake.receive(environment, &mut inbound, &mut out),
                     Some(done) => handshake.resume(environment, done, &mut inbound, &mut out),

@@ -595,6 +595,10 @@ impl Worker {
         let entry = match self.active.settings.proxy.from_client {
             FromClient::Required => None,
             FromClient::Off => {
+                if self.active.settings.rules.refuses(peer.ip()).is_some() {
+                    counters.refused_rule.add(1);
+                    return self.refused(peer, "rule");
+                }
                 let Some(entry) = shared.sources.enter(peer.ip()) else {
                     counters.refused_prefix.add(1);
                     return self.refused(peer, "limits.per_prefix");
