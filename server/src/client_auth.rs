@@ -14,6 +14,7 @@ mod revocation;
 mod sent;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use path::{MAX_AUTHORITIES, MAX_BYTES, MAX_CERTIFICATES, MAX_INTERMEDIATES};
 pub use refusal::Refusal;
@@ -34,6 +35,7 @@ use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use text::{Text, Texts};
 use ttls::config::{Chain, ClientVerifier};
 use ttls::error::CertificateError;
 use ttls::suite::Version;
@@ -55,6 +57,8 @@ pub struct Trust {
     lists: Vec<List>,
     /// Subjects of the authorities, each with its length in two bytes.
     names: Vec<u8>,
+    /// What is kept of handshakes with them.
+    texts: Texts,
 }
 
 impl Trust {
@@ -379,6 +383,8 @@ pub struct Verifier {
     trust: Arc<Trust>,
     /// SubjectPublicKeyInfo of the client's certificate.
     public_key: Vec<u8>,
+    /// What Ed25519 signs in TLS 1.2.
+    text: Text,
     identity: Option<Identity>,
     refusal: Option<Refusal>,
     /// Signatures that may still be checked.
@@ -392,6 +398,7 @@ impl Verifier {
         Self {
             trust: Arc::clone(trust),
             public_key: Vec::new(),
+            text: Text::new(trust.texts.clone()),
             identity: None,
             refusal: None,
             allowed: Cell::new(0),
@@ -434,6 +441,11 @@ impl Verifier {
         Ok(())
     }
 
+    /// The handshake is complete: what was kept of it goes.
+    pub fn complete(&mut self) {
+        self.text.forget();
+    }
+
     /// Who the client says it is; proven once the handshake is complete.
     pub const fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
@@ -461,6 +473,10 @@ impl ClientVerifier for Verifier {
         algorithm::SCHEMES_IN_CERTIFICATES
     }
 
+    fn keep(&mut self, text: &[u8]) -> bool {
+        self.text.keep(text)
+    }
+
     fn is_ready(&mut self) -> bool {
         self.postponed = self.allowed.get() == 0;
         !self.postponed
@@ -485,7 +501,12 @@ impl ClientVerifier for Verifier {
         signature: &[u8],
     ) -> Result<(), CertificateError> {
         let key = Key::read(&self.public_key).map_err(|_| CertificateError::Unsupported)?;
-        let method = key.method(scheme, version == Version::Tls12).ok_or(CertificateError::Unsupported)?;
+        let tls12 = version == Version::Tls12;
+        let method = key.method(scheme, tls12).ok_or(CertificateError::Unsupported)?;
+        let content = match method.hash() {
+            None if tls12 => self.text.whole().ok_or(CertificateError::Unsupported)?,
+            _ => content,
+        };
         let before = algorithm::checked();
         let good = key.verify(method, content, signature);
         self.charge(before);

@@ -6,7 +6,7 @@ use crate::converse;
 use crate::support::Site;
 use aws_lc_rs::digest;
 use harness::raw::{
-    Client, ClientHello, End, KeyShare, alert, content, extension, handshake, message, vector,
+    Client, ClientHello, End, KeyShare, alert, content, extension, handshake, message, u16s, vector,
 };
 use ttls::config::{Chain, ClientCertificate, ClientVerifier};
 use ttls::error::CertificateError;
@@ -21,7 +21,18 @@ const ALL: [u16; 14] = [
 /// The last of them is known to nobody.
 const KNOWN: &[u16] = ALL.split_at(13).0;
 
-struct Mirror(&'static [u16]);
+struct Mirror {
+    schemes: &'static [u16],
+    /// What it was given to keep, and most that it keeps.
+    text: Vec<u8>,
+    room: usize,
+}
+
+impl Mirror {
+    const fn new(schemes: &'static [u16]) -> Self {
+        Self { schemes, text: Vec::new(), room: usize::MAX }
+    }
+}
 
 impl ClientVerifier for Mirror {
     fn authorities(&self) -> &[u8] {
@@ -29,11 +40,16 @@ impl ClientVerifier for Mirror {
     }
 
     fn schemes(&self, _: Version) -> &[u16] {
-        self.0
+        self.schemes
     }
 
     fn certificate_schemes(&self) -> &[u16] {
-        self.0
+        self.schemes
+    }
+
+    fn keep(&mut self, text: &[u8]) -> bool {
+        self.text.extend_from_slice(text);
+        self.text.len() <= self.room
     }
 
     fn verify_chain(&mut self, _: Chain<'_>, _: u64) -> Result<(), CertificateError> {
@@ -42,11 +58,18 @@ impl ClientVerifier for Mirror {
 
     fn verify_signature(
         &self,
-        _: Version,
-        _: u16,
+        version: Version,
+        scheme: u16,
         content: &[u8],
         signature: &[u8],
     ) -> Result<(), CertificateError> {
+        let content = match (version, scheme) {
+            (Version::Tls12, ED25519) => {
+                assert!(content.is_empty());
+                &self.text[..self.text.len().min(self.room)]
+            }
+            _ => content,
+        };
         if content == signature { Ok(()) } else { Err(CertificateError::Bad) }
     }
 }
@@ -77,13 +100,20 @@ fn certificate_verify(scheme: u16, signature: &[u8]) -> Vec<u8> {
 /// A CertificateVerify of TLS 1.2 with a suite; the schemes that were offered, and how it went on: with an alert for what
 /// follows, if it was good.
 fn prove12(client: &mut Client, suite: u16, scheme: u16, spoil: bool) -> (Vec<u16>, End) {
+    let known = [0x0403, 0x0804, 0x0401, ED25519];
+    prove12_with(client, &known, suite, scheme, spoil)
+}
+
+/// The same of a client that knows these schemes.
+fn prove12_with(client: &mut Client, known: &[u16], suite: u16, scheme: u16, spoil: bool) -> (Vec<u16>, End) {
     let mut hello = ClientHello::tls12();
+    hello.set(extension::SIGNATURE_ALGORITHMS, u16s(known));
     hello.suites = vec![suite];
     let flight = client.hello12(&hello);
     let request = flight.certificate_request.expect("a CertificateRequest");
     // Header, types, then the schemes (RFC 5246 §7.4.4).
     let types = usize::from(request[4]);
-    let offered = u16s(&request[5 + types..]);
+    let offered = list(&request[5 + types..]);
     client.send_message(&handshake(message::CERTIFICATE, &vector::<3>(&vector::<3>(b"a certificate"))));
     client.send_message(&Client::key_exchange12(&KeyShare::x25519()));
     let mut signature = signed(scheme, &client.transcript);
@@ -93,7 +123,7 @@ fn prove12(client: &mut Client, suite: u16, scheme: u16, spoil: bool) -> (Vec<u1
     (offered, client.end())
 }
 
-fn u16s(list: &[u8]) -> Vec<u16> {
+fn list(list: &[u8]) -> Vec<u16> {
     let (length, list) = list.split_first_chunk::<2>().expect("a list");
     let list = &list[..usize::from(u16::from_be_bytes(*length))];
     list.chunks(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect()
@@ -101,21 +131,39 @@ fn u16s(list: &[u8]) -> Vec<u16> {
 
 #[test]
 fn in_tls12_every_scheme_goes_with_every_suite() {
-    let site = site(|| Box::new(Mirror(&ALL)));
+    let site = site(|| Box::new(Mirror::new(&ALL)));
     let good = End::Alert(2, alert::DECODE_ERROR);
     for suite in [0xc02b, 0xc02c, 0xcca9, 0xc02f, 0xc030] {
         for &scheme in KNOWN {
             let ((offered, end), ended) = converse(&site, |client| prove12(client, suite, scheme, false));
-            let expected: Vec<u16> = KNOWN.iter().copied().filter(|&known| known != ED25519).collect();
-            assert_eq!(offered, expected);
-            if scheme == ED25519 {
-                assert_eq!(end, End::Alert(2, alert::ILLEGAL_PARAMETER));
-                continue;
-            }
+            assert_eq!(offered, KNOWN);
             assert_eq!(end, good, "{scheme:#x} with {suite:#x}: {:?}", ended.error);
             let ((_, end), _) = converse(&site, |client| prove12(client, suite, scheme, true));
             assert_eq!(end, End::Alert(2, alert::DECRYPT_ERROR));
         }
+    }
+}
+
+/// The text that Ed25519 signs in TLS 1.2 is kept for clients that know it, if there is room for their ClientHello; others are not asked
+/// for it, and may not use it.
+#[test]
+fn in_tls12_ed25519_is_for_those_whose_text_is_kept() {
+    let without: Vec<u16> = KNOWN.iter().copied().filter(|&known| known != ED25519).collect();
+    let kept = site(|| Box::new(Mirror::new(&ALL)));
+    let full = site(|| Box::new(Mirror { room: 10, ..Mirror::new(&ALL) }));
+    let soon_full = site(|| Box::new(Mirror { room: 300, ..Mirror::new(&ALL) }));
+    let (knows, others) = (&[0x0403, ED25519][..], &[0x0403][..]);
+    let (good, bad) = (End::Alert(2, alert::DECODE_ERROR), End::Alert(2, alert::DECRYPT_ERROR));
+    for (site, known, offered, end) in [
+        (&kept, knows, KNOWN, good),
+        (&kept, others, &without, End::Alert(2, alert::ILLEGAL_PARAMETER)),
+        (&full, knows, &without, End::Alert(2, alert::ILLEGAL_PARAMETER)),
+        (&soon_full, knows, KNOWN, bad),
+    ] {
+        let (proven, _) = converse(site, |client| prove12_with(client, known, 0xc02b, ED25519, false));
+        assert_eq!(proven, (offered.to_vec(), end));
+        let (proven, _) = converse(site, |client| prove12_with(client, known, 0xc02b, 0x0403, false));
+        assert_eq!(proven, (offered.to_vec(), End::Alert(2, alert::DECODE_ERROR)), "other keys do not care");
     }
 }
 
@@ -130,7 +178,7 @@ fn prove13(client: &mut Client, scheme: u16, spoil: bool) -> (Vec<u16>, Vec<u16>
         while let [a, b, c, d, after @ ..] = rest {
             let (body, after) = after.split_at(usize::from(u16::from_be_bytes([*c, *d])));
             if u16::from_be_bytes([*a, *b]) == wanted {
-                return u16s(body);
+                return list(body);
             }
             rest = after;
         }
@@ -151,7 +199,7 @@ fn prove13(client: &mut Client, scheme: u16, spoil: bool) -> (Vec<u16>, Vec<u16>
 
 #[test]
 fn in_tls13_the_message_is_short_enough_for_all_but_pkcs1() {
-    let site = site(|| Box::new(Mirror(&ALL)));
+    let site = site(|| Box::new(Mirror::new(&ALL)));
     for &scheme in KNOWN {
         let ((offered, certificates, end), ended) = converse(&site, |client| prove13(client, scheme, false));
         let expected: Vec<u16> = KNOWN.iter().copied().filter(|known| !PKCS1.contains(known)).collect();
@@ -209,7 +257,7 @@ impl ClientVerifier for Busy {
 
 #[test]
 fn certificates_wait_until_the_verifier_has_time() {
-    let site = site(|| Box::new(Busy { asked: 0, mirror: Mirror(&ALL) }));
+    let site = site(|| Box::new(Busy { asked: 0, mirror: Mirror::new(&ALL) }));
     let ((_, _, end), ended) = converse(&site, |client| prove13(client, 0x0403, false));
     assert_eq!((end, ended.error), (End::Eof, None));
     let ((_, end), _) = converse(&site, |client| prove12(client, 0xc02b, 0x0403, false));
@@ -218,8 +266,8 @@ fn certificates_wait_until_the_verifier_has_time() {
 
 #[test]
 fn a_certificate_request_is_never_without_schemes() {
-    let nothing13 = site(|| Box::new(Mirror(&PKCS1)));
-    let nothing12 = site(|| Box::new(Mirror(&[ED25519])));
+    let nothing13 = site(|| Box::new(Mirror::new(&PKCS1)));
+    let nothing12 = site(|| Box::new(Mirror::new(&[ED25519])));
     for (site, hello) in
         [(&nothing13, ClientHello::tls13(&[&KeyShare::x25519()])), (&nothing12, ClientHello::tls12())]
     {

@@ -36,7 +36,8 @@ pub trait ClientVerifier {
 
     /// Signature schemes it can verify in handshakes of a version, by code point, in order of preference: an ECDSA scheme names a
     /// hash in TLS 1.2 (RFC 5246 §7.4.1.4.1), and a curve, too, in TLS 1.3 (RFC 8446 §4.2.3). What a version does not allow
-    /// there is left out. There must be one for each version that is allowed.
+    /// there is left out, and so is Ed25519 in TLS 1.2 where [`ClientVerifier::keep`] has no room. There must be one for each version
+    /// that is allowed.
     fn schemes(&self, version: Version) -> &[u16];
 
     /// Signature schemes it can verify in certificates, as [`ClientVerifier::schemes`] has them.
@@ -48,6 +49,14 @@ pub trait ClientVerifier {
         true
     }
 
+    /// Keeps more of the text of a handshake in TLS 1.2, which Ed25519 signs (RFC 8422 §5.1.3, RFC 5246 §7.4.8): whole messages, in
+    /// their order from the ClientHello on. `false` if there is no room for it: what was kept is of no use then. It is only called for
+    /// clients that know Ed25519, which is asked for if there is room for the ClientHello.
+    fn keep(&mut self, text: &[u8]) -> bool {
+        let _ = text;
+        false
+    }
+
     /// Judges the chain, leaf first, at `now` (Unix time in milliseconds).
     ///
     /// # Errors
@@ -55,8 +64,9 @@ pub trait ClientVerifier {
     fn verify_chain(&mut self, chain: Chain<'_>, now: u64) -> Result<(), CertificateError>;
 
     /// Verifies a signature with the key of the leaf that [`ClientVerifier::verify_chain`] accepted. `content` is what
-    /// was signed: the digest by the hash of `scheme`, or for Ed25519 the message itself. In TLS 1.2 an ECDSA scheme names a
-    /// hash and no curve (RFC 5246 §7.4.1.4.1).
+    /// was signed: the digest by the hash of `scheme`, or for Ed25519 the message itself, which in TLS 1.2 is what
+    /// [`ClientVerifier::keep`] was given; `content` is empty then. In TLS 1.2 an ECDSA scheme names a hash and no curve (RFC 5246
+    /// §7.4.1.4.1).
     ///
     /// # Errors
     /// [`CertificateError::Bad`] if it does not verify, [`CertificateError::Unsupported`] if the scheme does not fit the key.

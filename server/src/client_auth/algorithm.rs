@@ -219,7 +219,7 @@ impl<'a> Key<'a> {
             (0x0401, Kind::Rsa) if tls12 => Method::Pkcs1(Hash::Sha256),
             (0x0501, Kind::Rsa) if tls12 => Method::Pkcs1(Hash::Sha384),
             (0x0601, Kind::Rsa) if tls12 => Method::Pkcs1(Hash::Sha512),
-            (0x0807, Kind::Ed25519) if !tls12 => Method::Ed25519,
+            (0x0807, Kind::Ed25519) => Method::Ed25519,
             _ => return None,
         };
         Some(method)
@@ -343,7 +343,7 @@ pub(super) const SCHEMES_TLS13: &[u16] =
     &[0x0403, 0x0503, 0x0807, 0x0804, 0x0805, 0x0806, 0x0809, 0x080a, 0x080b];
 /// Schemes for handshakes of TLS 1.2, where 0x0603 is ECDSA with SHA-512 on any curve.
 pub(super) const SCHEMES_TLS12: &[u16] =
-    &[0x0403, 0x0503, 0x0603, 0x0804, 0x0805, 0x0806, 0x0809, 0x080a, 0x080b, 0x0401, 0x0501, 0x0601];
+    &[0x0403, 0x0503, 0x0603, 0x0807, 0x0804, 0x0805, 0x0806, 0x0809, 0x080a, 0x080b, 0x0401, 0x0501, 0x0601];
 /// Schemes for certificates. An authority's key on P-256 or P-384 may sign with any hash, for which clients look under its name with
 /// whatever curve.
 pub(super) const SCHEMES_IN_CERTIFICATES: &[u16] =

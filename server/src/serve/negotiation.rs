@@ -387,9 +387,12 @@ impl Negotiation {
         {
             return Ok(None);
         }
-        let Some(established) = self.handshake.take_established() else {
+        let Some(established) = self.handshake.as_mut().and_then(Handshake::take_established) else {
             return Err(Outcome::Tls(ttls::Error::Internal("the handshake is not complete")));
         };
+        if let Some(verifier) = &mut self.verifier {
+            verifier.complete();
+        }
         Ok(Some(Completed {
             established,
             receiving: Receiving::new(self.large.take(), std::mem::take(&mut self.window)),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The TLS 1.2 handshake with ephemeral key exchange (RFC 5246 §7.4, RFC 8422 §5).
 
-use super::client_auth::{self, Content, Signed};
+use super::client_auth::{self, Content, Proof, Signed};
 use super::context::{Agreed, Awaits, Context, Link, STRAY_RESULT, check_finished};
 use super::job::Job;
 use super::negotiation::{self, Offer, RecordLimit, Signer};
@@ -88,6 +88,8 @@ struct Hello {
     name_known: bool,
     /// A NewSessionTicket will be sent.
     ticket: bool,
+    /// The verifier of the client's certificate keeps the text of the handshake.
+    text_kept: bool,
 }
 
 /// Answers a ClientHello that chose TLS 1.2.
@@ -110,10 +112,9 @@ pub(super) fn start(cx: &mut Context<'_, '_, '_>, offer: Offer<'_>) -> Result<St
             || offer.hello.suites.contains(codes::RENEGOTIATION_SCSV),
         name_known,
         ticket,
+        text_kept: false,
     };
-    let tickets = cx.env.tickets.is_some()
-        && offer.hello.session_ticket.is_some()
-        && !negotiation::asks_for_certificate(cx.env);
+    let tickets = cx.env.tickets.is_some() && offer.hello.session_ticket.is_some() && !asked;
 
     let (set, name_known) = negotiation::certificates_for(cx.env, &offer)?;
     if let Some(resumed) = tickets.then(|| accept_ticket(cx, &offer)).flatten() {
@@ -136,6 +137,7 @@ pub(super) fn start(cx: &mut Context<'_, '_, '_>, offer: Offer<'_>) -> Result<St
     let mut parts = parts(session, issue, name_known);
     parts.transcript.add(offer.raw);
     offer.admit(cx.env, false)?;
+    parts.text_kept = asked && client_auth::keep_text(cx.env, &offer.hello, offer.raw);
     let job = Job::KeyExchange(KeyExchange::Generate { group, seed: cx.env.secret() });
     let state = AwaitGeneration { hello: parts, group, signer, ocsp: offer.hello.wants_ocsp };
     cx.ask(job);
@@ -345,6 +347,9 @@ impl AwaitSignature {
             write_certificate_request(cx, &mut hello)?;
         }
         hello.transcript.write(message::SERVER_HELLO_DONE, cx.out.draft(), |_| Ok(()))?;
+        if hello.text_kept {
+            client_auth::keep_more(cx.env, cx.out.drafted(cx.link.sealer.as_ref()));
+        }
         cx.end_flight()?;
         let state = ExpectClientKeyExchange { hello, group, private: self.private, prove: false };
         let state = match asked {
@@ -359,10 +364,10 @@ impl AwaitSignature {
 fn write_certificate_request(cx: &mut Context<'_, '_, '_>, hello: &mut Hello) -> Result<(), Error> {
     /// ClientCertificateType rsa_sign and ecdsa_sign.
     const TYPES: [u8; 2] = [1, 64];
-    let env = &*cx.env;
+    let (env, proof) = (&*cx.env, Proof::Tls12 { text: hello.text_kept });
     hello.transcript.write(message::CERTIFICATE_REQUEST, cx.out.draft(), |out| {
         out.vec::<1>(|out| out.put(&TYPES))?;
-        client_auth::write_schemes(env, Version::Tls12, out)?;
+        client_auth::write_schemes(env, proof, out)?;
         let names = env.clients.as_ref().map(|clients| clients.authorities()).unwrap_or_default();
         out.vec::<2>(|out| out.put(names))
     })
@@ -395,7 +400,11 @@ impl ExpectCertificate {
             Error::CertificateRequired => Error::Refused("client sent no certificate, but one is required"),
             other => other,
         })?;
-        self.0.hello.transcript.add(m.raw);
+        let hello = &mut self.0.hello;
+        hello.transcript.add(m.raw);
+        if hello.text_kept {
+            client_auth::keep_more(cx.env, m.raw);
+        }
         Ok(State::ClientKeyExchange(self.0))
     }
 }
@@ -421,6 +430,9 @@ impl ExpectClientKeyExchange {
         let peer = PeerShare::new(self.group, point)
             .ok_or(Error::Illegal("the client's key share is not of its group's length"))?;
         self.hello.transcript.add(m.raw);
+        if self.hello.text_kept {
+            client_auth::keep_more(cx.env, m.raw);
+        }
         let job = Job::KeyExchange(KeyExchange::Agree { private: self.private, peer });
         let state = AwaitAgreement { hello: self.hello, prove: self.prove };
         cx.ask(job);
@@ -440,7 +452,8 @@ impl AwaitAgreement {
         cx: &mut Context<'_, '_, '_>,
         premaster: &SharedSecret,
     ) -> Result<State, Error> {
-        let Hello { session, transcript, server_random, extended_master_secret, ticket, .. } = self.hello;
+        let Hello { session, transcript, server_random, extended_master_secret, ticket, text_kept, .. } =
+            self.hello;
         let (suite, random) = (session.suite, cx.link.client_random);
         let master = match extended_master_secret {
             true => prf::extended_master_secret(suite.hash(), premaster.expose(), &transcript.hash())?,
@@ -451,7 +464,7 @@ impl AwaitAgreement {
         let closing = Closing { session, transcript, master, ticket };
         let state = ExpectChangeCipherSpec { closing, client, server: Some(server) };
         let state = match self.prove {
-            true => State::CertificateVerify(ExpectCertificateVerify(state)),
+            true => State::CertificateVerify(ExpectCertificateVerify { next: state, text_kept }),
             false => State::ChangeCipherSpec(state),
         };
         Ok(state)
@@ -459,19 +472,24 @@ impl AwaitAgreement {
 }
 
 /// Waits for the client's CertificateVerify.
-pub(super) struct ExpectCertificateVerify(ExpectChangeCipherSpec);
+pub(super) struct ExpectCertificateVerify {
+    next: ExpectChangeCipherSpec,
+    text_kept: bool,
+}
 
 impl ExpectCertificateVerify {
     pub(super) fn handle(mut self, cx: &mut Context<'_, '_, '_>, m: Message<'_>) -> Result<State, Error> {
         let body = m.expect(message::CERTIFICATE_VERIFY, "the client's CertificateVerify")?;
-        let closing = &mut self.0.closing;
-        client_auth::verify_signature(cx, body, Version::Tls12, |signed| match signed {
+        let closing = &mut self.next.closing;
+        let proof = Proof::Tls12 { text: self.text_kept };
+        client_auth::verify_signature(cx, body, proof, |signed| match signed {
             Signed::Digest(hash) => Content::new(closing.transcript.hash_by(hash)?.as_bytes()),
-            Signed::Message => None,
+            // The verifier has it.
+            Signed::Message => Some(Content::EMPTY),
         })?;
         closing.session.client_authenticated = true;
         closing.transcript.add(m.raw);
-        Ok(State::ChangeCipherSpec(self.0))
+        Ok(State::ChangeCipherSpec(self.next))
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The TLS 1.3 handshake (RFC 8446 §2, §4).
 
-use super::client_auth::{self, Content, Signed};
+use super::client_auth::{self, Content, Proof, Signed};
 use super::context::{Agreed, Awaits, Context, STRAY_RESULT, check_finished};
 use super::job::Job;
 use super::negotiation::{self, Offer, RecordLimit, Signer};
@@ -409,7 +409,7 @@ fn write_certificate_request(cx: &mut Context<'_, '_, '_>, transcript: &mut Tran
         out.u8(0)?;
         out.vec::<2>(|out| {
             out.extension(extension::SIGNATURE_ALGORITHMS, |out| {
-                client_auth::write_schemes(env, Version::Tls13, out)
+                client_auth::write_schemes(env, Proof::Tls13, out)
             })?;
             // Clients look here for the algorithms of their chain.
             out.extension(extension::SIGNATURE_ALGORITHMS_CERT, |out| {
@@ -552,7 +552,7 @@ impl ExpectCertificateVerify {
         let body = m.expect(message::CERTIFICATE_VERIFY, "the client's CertificateVerify")?;
         let transcript = self.0.transcript.hash();
         let content = proof_content(b"TLS 1.3, client CertificateVerify", &transcript)?;
-        client_auth::verify_signature(cx, body, Version::Tls13, |signed| match signed {
+        client_auth::verify_signature(cx, body, Proof::Tls13, |signed| match signed {
             Signed::Digest(hash) => Content::new(hash.digest(content.as_bytes()).as_bytes()),
             Signed::Message => Some(content),
         })?;

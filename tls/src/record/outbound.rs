@@ -60,6 +60,11 @@ impl<'b> Outbound<'b> {
         &mut self.draft
     }
 
+    /// What is written of a flight that was begun with this protection, and no record holds yet.
+    pub(crate) fn drafted(&self, protection: Option<&Protection>) -> &[u8] {
+        self.draft.tail(*self.sealed).get(headroom(protection)..).unwrap_or_default()
+    }
+
     /// Whether something is written that no record holds yet.
     pub(crate) const fn is_drafting(&self) -> bool {
         self.draft.len() > *self.sealed
