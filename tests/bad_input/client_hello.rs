@@ -40,6 +40,31 @@ fn served13(client: &mut Client, change: impl FnOnce(&mut ClientHello)) {
     client.establish13(&hello, &share);
 }
 
+/// A ClientHello with a body of so many bytes, by padding and extensions that mean nothing.
+fn padded(share: &KeyShare, length: usize) -> Vec<u8> {
+    let mut hello = ClientHello::tls13(&[share]);
+    let mut left = length - hello.body().len();
+    for kind in 0x5000_u16.. {
+        let body = left.saturating_sub(4).min(40_000);
+        hello.add(kind, vec![0; body]);
+        left -= 4 + body;
+        if left == 0 {
+            break;
+        }
+    }
+    assert_eq!(hello.body().len(), length);
+    hello.encode()
+}
+
+/// Sends one that is too long, to its end.
+fn long_hello(client: &mut Client, length: usize) {
+    // The extensions' length is one of 16 bits: what is longer is cut, and says that it is so long.
+    let mut hello = padded(&KeyShare::x25519(), length.min(60_000));
+    hello.resize(4 + length, 0);
+    hello[1..4].copy_from_slice(&u32::try_from(length).expect("24 bits").to_be_bytes()[1..]);
+    hello.chunks(16_384).for_each(|piece| client.send_record(content::HANDSHAKE, piece));
+}
+
 /// Answers a HelloRetryRequest (the server takes only secp256r1) with a second ClientHello as changed.
 fn retry(client: &mut Client, change: impl FnOnce(&mut ClientHello)) {
     let mut hello = ClientHello::tls13(&[&KeyShare::x25519()]);
@@ -173,6 +198,34 @@ pub(crate) const ROWS: &[Row] = &[
                 h.add(extension::SERVER_NAME, server_name("ttls.test"));
             });
         },
+    },
+    Row {
+        sent: "a ClientHello of 16 KiB, the longest",
+        to: To::Default,
+        gets: Served,
+        log: "",
+        act: |client, _| {
+            let share = KeyShare::x25519();
+            let hello = padded(&share, 16_384);
+            client.transcript.extend_from_slice(&hello);
+            hello.chunks(16_384).for_each(|piece| client.send_record(content::HANDSHAKE, piece));
+            let flight = client.flight13(&share, &[0; 32]);
+            client.finish13(&flight);
+        },
+    },
+    Row {
+        sent: "a ClientHello of a byte more",
+        to: To::Default,
+        gets: Alert(alert::ILLEGAL_PARAMETER),
+        log: "handshake message is longer than the limit",
+        act: |client, _| long_hello(client, 16_385),
+    },
+    Row {
+        sent: "a ClientHello of 64 KiB",
+        to: To::Default,
+        gets: Alert(alert::ILLEGAL_PARAMETER),
+        log: "handshake message is longer than the limit",
+        act: |client, _| long_hello(client, 65_536),
     },
     Row {
         sent: "GREASE as suite, group, key share, version, signature scheme, ALPN and extension",
@@ -738,6 +791,28 @@ pub(crate) const ROWS: &[Row] = &[
         act: |client, _| {
             retry(client, |h| {
                 h.add(extension::EARLY_DATA, vec![]);
+            });
+        },
+    },
+    Row {
+        sent: "after a HelloRetryRequest, two key shares",
+        to: To::P256Only,
+        gets: Alert(alert::ILLEGAL_PARAMETER),
+        log: "illegal: ",
+        act: |client, _| {
+            retry(client, |h| {
+                h.set(extension::KEY_SHARE, key_shares(&[&KeyShare::p256(), &KeyShare::x25519()]));
+            });
+        },
+    },
+    Row {
+        sent: "after a HelloRetryRequest, no key share",
+        to: To::P256Only,
+        gets: Alert(alert::ILLEGAL_PARAMETER),
+        log: "illegal: ",
+        act: |client, _| {
+            retry(client, |h| {
+                h.set(extension::KEY_SHARE, vec![0, 0]);
             });
         },
     },

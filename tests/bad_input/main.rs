@@ -101,6 +101,13 @@ fn every_row() {
         }
         assert!(server.alive(), "the server died of: {}\n{}", row.sent, server.log_text());
     }
+    // However they ended, nothing stays counted or lent.
+    for server in servers.values_mut() {
+        server.wait("all to end", |s| s.metric("ttls_connections") == 0.0);
+        for gauge in ["ttls_connections_half_open", "ttls_buffers", "ttls_buffer_memory_bytes"] {
+            assert_eq!(server.metric(gauge), 0.0, "{gauge}");
+        }
+    }
     assert!(wrong.is_empty(), "{} rows of {}:\n{}", wrong.len(), passed + wrong.len(), wrong.join("\n"));
 }
 

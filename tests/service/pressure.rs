@@ -2,12 +2,12 @@
 //! Clients that would have the server's buffers for themselves: one by one they get what they sent, together they make room.
 
 use harness::backend::Backend;
-use harness::raw::{Client, ClientHello, KeyShare, content, plain_record};
+use harness::raw::{Client, ClientHello, KeyShare, Version, content, plain_record};
 use harness::server::{Config, Server};
 use std::net::TcpStream;
 
 /// More than the buffers of [`MEMORY`].
-const CLIENTS: usize = 80;
+const CLIENTS: u32 = 80;
 /// padding (RFC 7685).
 const PADDING: u16 = 21;
 const MEMORY: &str = "[limits]\nbuffer_memory = \"1MiB\"";
@@ -50,10 +50,18 @@ fn served(server: &Server, what: &str) {
 fn parts_of_records() {
     let mut server = server();
     let header = [23, 3, 3, 0x40, 0x11];
-    for length in [1, 5, 100, 3000, 9000, 16_000] {
+    for (length, cost) in
+        [(1, Some(512)), (5, Some(512)), (100, Some(512)), (3000, Some(4096)), (9000, None), (16_000, None)]
+    {
         let mut held: Vec<_> = (0..CLIENTS).map(|_| establish(&server)).collect();
         for client in &mut held {
             client.send_raw(&[&header[..], &[0; 16_000]].concat()[..length]);
+        }
+        if let Some(cost) = cost {
+            // About what was sent: so all may have it at a time.
+            let all = f64::from(CLIENTS * cost);
+            server.wait("small buffers", |s| s.metric("ttls_buffer_memory_bytes") == all);
+            assert_eq!(server.metric("ttls_buffers"), f64::from(CLIENTS));
         }
         served(&server, &format!("{length} bytes of a record each"));
         drop(held);
@@ -91,6 +99,35 @@ fn parts_of_client_hellos() {
         server.wait("all to end", |s| s.metric("ttls_connections") == 0.0);
     }
     assert_eq!(server.metric("ttls_buffers"), 0.0);
+}
+
+/// The same amid the handshake: what clients may send of their second flight.
+#[test]
+fn parts_of_second_flights() {
+    let mut server = server();
+    let share = KeyShare::x25519();
+    for version in Version::BOTH {
+        for length in [1, 100, 4000, 16_000] {
+            let mut held: Vec<_> = (0..CLIENTS).map(|_| Client::over(connect(&server))).collect();
+            for client in &mut held {
+                let header = match version {
+                    Version::Tls13 => {
+                        client.hello13(&ClientHello::tls13(&[&share]), &share);
+                        [23, 3, 3, 0x40, 0x11]
+                    }
+                    Version::Tls12 => {
+                        client.hello12(&ClientHello::tls12());
+                        [22, 3, 3, 0x40, 0]
+                    }
+                };
+                client.send_raw(&[&header[..], &[0; 16_000]].concat()[..length]);
+            }
+            served(&server, &format!("{version:?}, {length} bytes of a second flight each"));
+            drop(held);
+            server.wait("all to end", |s| s.metric("ttls_connections") == 0.0);
+            assert_eq!(server.metric("ttls_buffers"), 0.0);
+        }
+    }
 }
 
 /// Clients that ask for much and read nothing.

@@ -200,6 +200,10 @@ fn choose_share<'m>(
     env: &Environment<'_>,
     wanted: Option<Group>,
 ) -> Result<(Group, Option<&'m [u8]>), Error> {
+    if wanted.is_some() && hello.key_share_count()? != 1 {
+        // RFC 8446 §4.1.2.
+        return Err(Error::Illegal("after HelloRetryRequest there is to be the one key share that it named"));
+    }
     let offered = hello.groups.unwrap_or_default();
     let mut first_common = None;
     for group in env.policy.groups.iter().filter(|&group| wanted.is_none_or(|wanted| wanted == group)) {

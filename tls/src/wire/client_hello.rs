@@ -234,6 +234,21 @@ impl<'a> ClientHello<'a> {
         Ok(true)
     }
 
+    /// Number of key shares.
+    ///
+    /// # Errors
+    /// The list is malformed.
+    pub fn key_share_count(&self) -> Result<usize, Error> {
+        let Some(mut list) = self.key_shares.clone() else { return Ok(0) };
+        let mut count = 0;
+        while !list.is_empty() {
+            list.u16()?;
+            list.vec16()?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
     /// The client's share for the group with this code point.
     ///
     /// # Errors
