@@ -3,6 +3,8 @@
 
 use crate::cpu;
 use crate::ct;
+use core::hint::black_box;
+use core::mem::MaybeUninit;
 
 /// What zeros may overwrite.
 ///
@@ -20,6 +22,34 @@ pub(crate) fn wipe<T: Plain>(secrets: &mut [T]) {
         start.write_bytes(0, count);
         core::arch::asm!("/* {0} */", in(reg) start, options(nostack, preserves_flags));
     }
+}
+
+/// Drops what is at `place` and wipes every byte of it. A value that moves leaves its bytes behind, and takes along what lay where the
+/// compiler had it: one that is shorter than its place, as most variants of an enum are, need not cover what was there before.
+pub fn clear<T>(place: &mut Option<T>) {
+    /// Leaves zeros and `None` when the value is gone, however its drop ends.
+    struct Emptied<T>(*mut Option<T>);
+
+    impl<T> Drop for Emptied<T> {
+        fn drop(&mut self) {
+            // SAFETY: the pointer comes from a reference that outlives this, and nothing lives there. Any bytes may lie where no
+            // value is.
+            unsafe {
+                self.0.write_bytes(0, 1);
+                black_box(self.0).write(None);
+            }
+        }
+    }
+
+    let emptied = Emptied(place);
+    // SAFETY: the pointer comes from a reference, and what it points to is not used again before it is written.
+    unsafe { emptied.0.drop_in_place() };
+}
+
+/// Wipes memory that holds no values any more, such as a vector's that was emptied.
+pub fn wipe_unused<T>(memory: &mut [MaybeUninit<T>]) {
+    memory.fill_with(MaybeUninit::zeroed);
+    black_box(memory);
 }
 
 /// How much stack to wipe: by what ran on it. `audit/src/bin/leftovers.rs` searches for what is missed, and
@@ -61,4 +91,41 @@ pub fn wipe_stack(depth: Depth) {
         Depth::Rsa => overwrite::<{ 64 * KIB }>(),
     }
     cpu::wipe_vector_registers();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    #[test]
+    fn a_place_that_is_cleared_holds_zeros() {
+        static DROPPED: AtomicUsize = AtomicUsize::new(0);
+        struct Counted(#[allow(dead_code)] [u64; 4]);
+        impl Drop for Counted {
+            fn drop(&mut self) {
+                DROPPED.fetch_add(1, Relaxed);
+            }
+        }
+        // What a longer value leaves behind a shorter one.
+        #[allow(dead_code)]
+        enum State {
+            Long(Counted),
+            Short(u64),
+        }
+        const NUMBER: u64 = 0x5a5a_5a5a_5a5a_5a5a;
+        let mut place = Some(State::Long(Counted([NUMBER; 4])));
+        clear(&mut place);
+        assert!(place.is_none());
+        assert_eq!(DROPPED.load(Relaxed), 1);
+        const WORDS: usize = size_of::<Option<State>>() / 8;
+        // SAFETY: all of it was written, with zeros; the discriminant of None after them.
+        let words = unsafe { (&raw const place).cast::<[u64; WORDS]>().read() };
+        assert_eq!(words.iter().filter(|&&word| word != 0).count(), usize::from(words[0] != 0), "{words:x?}");
+        place = Some(State::Short(7));
+        clear(&mut place);
+        clear(&mut place);
+        assert!(place.is_none());
+        assert_eq!(DROPPED.load(Relaxed), 1);
+    }
 }

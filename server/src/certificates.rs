@@ -19,6 +19,7 @@ use toml::Spanned;
 use ttls::config::{CertificateId, CertificateSet, Chain, Credential, Credentials};
 use ttls::handshake::flight_size;
 use ttls_crypto::sign::{Encoding, KeyKind, SigningKey};
+use ttls_crypto::wipe::wipe_unused;
 
 /// Longest flight of a handshake, in bytes: it has to fit a record buffer.
 pub const MAX_FLIGHT: usize = 18 << 10;
@@ -29,6 +30,14 @@ pub struct Store {
     entries: Vec<Entry>,
     names: HashMap<Vec<u8>, CertificateSet>,
     default: CertificateSet,
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.entries.clear();
+        // Keys wipe themselves; what lay on the stack where an entry was made has come along in its gaps.
+        wipe_unused(self.entries.spare_capacity_mut());
+    }
 }
 
 struct Entry {
@@ -85,8 +94,10 @@ impl Store {
         warnings: &mut Vec<String>,
         see: &mut dyn FnMut(Encoding, &[u8]),
     ) -> Result<Self, Error> {
-        let mut store = Self::default();
         let certificates = written.config.certificate.iter();
+        // Keys do not move any more once they are there: who moves them leaves copies.
+        let mut store = Self::default();
+        store.entries.reserve_exact(certificates.len());
         let errors: Vec<_> =
             certificates.filter_map(|c| store.add_files(written, c, warnings, see).err()).collect();
         if !errors.is_empty() {

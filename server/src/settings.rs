@@ -27,6 +27,7 @@ use std::time::Duration;
 use toml::Spanned;
 use ttls::Policy;
 use ttls::config::{ClientCertificate, List, PolicyError, UnknownName};
+use ttls_crypto::wipe::{Depth, wiping_stack};
 
 /// Time-outs in milliseconds; zero for none where the reference allows it.
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +134,11 @@ impl Settings {
     /// # Errors
     /// All that can not work, and where it is written.
     pub fn build(source: &Source, fixed: &Fixed, warnings: &mut Vec<String>) -> Result<Self, Error> {
+        // Keys are read, and moved to where they stay.
+        wiping_stack(Depth::Rsa, || Self::prepare(source, fixed, warnings))
+    }
+
+    fn prepare(source: &Source, fixed: &Fixed, warnings: &mut Vec<String>) -> Result<Self, Error> {
         let written = source.read()?;
         let config = &written.config;
         let mut wrong = Wrong(Vec::new());
@@ -241,7 +247,8 @@ impl Wrong {
 }
 
 fn store(written: &Written, fixed: &Fixed, warnings: &mut Vec<String>) -> Result<Store, Error> {
-    let mut store = Store::load(written, warnings)?;
+    // What is made after this takes along what lies where it is made.
+    let mut store = wiping_stack(Depth::Rsa, || Store::load(written, warnings))?;
     if store.is_empty() {
         match &fixed.demo {
             Some(identity) => identity.add_to(&mut store).map_err(Error::new)?,

@@ -6,6 +6,7 @@ use crate::files;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 use ttls::ticket::TicketKeys;
+use ttls_crypto::wipe::{Depth, wiping_stack};
 use zeroize::Zeroizing;
 
 /// Fewest bytes of a secret.
@@ -101,7 +102,7 @@ impl Tickets {
         if self.good_until() <= now {
             let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
             // Its only error is a broken hash.
-            let _ = keys.as_mut().map(|keys| keys.advance(now));
+            let _ = wiping_stack(Depth::Curves, || keys.as_mut().map(|keys| keys.advance(now)));
         }
         self.good_until()
     }

@@ -10,7 +10,7 @@ mod tls12;
 mod tls13;
 
 pub use hello::{ClientHello, ServerHello, alpn, extension, key_share, key_shares, server_name, u16s};
-pub use keys::{KeyShare, Protector, Schedule, hmac, prf, sha256, verify_data13};
+pub use keys::{KeyShare, Protector, Schedule, hkdf_expand_label, hmac, prf, sha256, verify_data13};
 pub use tls12::{Flight12, Keys12};
 pub use tls13::{Flight13, Ticket, offer};
 

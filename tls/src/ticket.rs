@@ -232,7 +232,10 @@ impl Future {
         let epoch = u64::from(epoch);
         loop {
             let height = (self.next | 1 << HEIGHT).trailing_zeros();
-            let root = self.root(height)?.take().ok_or(Error::Internal("ticket epoch is past"))?;
+            let place = self.root(height)?;
+            // Copied, and wiped where it is: what moves away stays behind.
+            let root = place.clone().ok_or(Error::Internal("ticket epoch is past"))?;
+            *place = None;
             let beyond = epoch.checked_sub(self.next).ok_or(Error::Internal("ticket epoch is past"))?;
             if beyond >= 1 << height {
                 self.next += 1 << height;

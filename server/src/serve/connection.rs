@@ -26,6 +26,7 @@ use ttls::alert::Alert;
 use ttls::fingerprint::Ja4;
 use ttls::suite::{Version, group_name};
 use ttls_crypto::job::{Failed, Output};
+use ttls_crypto::wipe::{Depth, clear, wipe_stack};
 
 /// Milliseconds of waiting after which it pays to ask whether the client is still there before its handshake is computed: a
 /// client that is slow to lose patience has not left before, and asking costs a system call.
@@ -343,7 +344,11 @@ impl Connection {
         match turn {
             Turn::Fate(fate) => fate,
             Turn::Header => self.identified(cx, key),
-            Turn::Completed => self.establish(cx, key).unwrap_or_else(Fate::End),
+            Turn::Completed => {
+                // The relay takes along what lies where it is made.
+                wipe_stack(Depth::Curves);
+                self.establish(cx, key).unwrap_or_else(Fate::End)
+            }
         }
     }
 
@@ -365,6 +370,7 @@ impl Connection {
     }
 
     /// The handshake is complete: on to the backend.
+    #[inline(never)]
     fn establish(&mut self, cx: &mut Context, key: Key) -> Result<Fate, Outcome> {
         self.adopt_addresses();
         let Stage::Handshake(negotiation) = &mut self.stage else { return Ok(Fate::Wait) };
@@ -473,7 +479,7 @@ impl Connection {
                 cx.negotiations.put(negotiation);
             }
             Stage::Established(mut place) => {
-                *place = None;
+                clear(&mut *place);
                 cx.relays.put(place);
             }
         }

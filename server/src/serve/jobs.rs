@@ -13,6 +13,7 @@ use ttls_crypto::batch::{Engine, Item};
 use ttls_crypto::cpu::Cpu;
 use ttls_crypto::job::{Failed, Output};
 use ttls_crypto::sign::{KeyKind, SigningKey};
+use ttls_crypto::wipe::wipe_unused;
 
 /// Most jobs in one batch: what established connections may have to wait for.
 pub const BATCH: u32 = 64;
@@ -122,15 +123,28 @@ impl Jobs {
                 result.clone_from(&item.result);
             }
         }
+        let count = items.len();
         self.items = recycled(items);
+        wipe_spare(&mut self.items, count);
+        wipe_spare(&mut self.jobs, count);
         computed
     }
 
     /// Takes a batch back whose results are used, for its memory.
     pub fn recycle(&mut self, mut computed: Computed) {
+        let count = computed.results.len();
         computed.owners.clear();
         computed.results.clear();
+        wipe_spare(&mut computed.results, count);
         self.spare = computed;
+    }
+}
+
+/// Wipes the memory of the first `count` values that were in an empty vector: what was shorter than its place has not covered what lay
+/// there before.
+fn wipe_spare<T>(empty: &mut Vec<T>, count: usize) {
+    if let Some(used) = empty.spare_capacity_mut().get_mut(..count) {
+        wipe_unused(used);
     }
 }
 

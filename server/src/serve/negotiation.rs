@@ -16,6 +16,7 @@ use std::rc::Rc;
 use ttls::alert::Alert;
 use ttls::{Established, Handshake, Inbound, Job, Outbound, Step, Window};
 use ttls_crypto::job::{Failed, Output};
+use ttls_crypto::wipe::clear;
 
 /// Receive storage that most handshakes fit.
 const SMALL: usize = 3072;
@@ -25,7 +26,8 @@ const UNKNOWN: Applicant = Applicant { address: IpAddr::V6(Ipv6Addr::UNSPECIFIED
 
 /// A handshake under way, with its receive storage.
 pub struct Negotiation {
-    handshake: Handshake,
+    /// `None` until something is received.
+    handshake: Option<Handshake>,
     window: Window,
     /// Replaces `small` when that is full.
     large: Option<Storage>,
@@ -69,7 +71,7 @@ pub struct Negotiation {
 impl Default for Negotiation {
     fn default() -> Self {
         Self {
-            handshake: Handshake::new(),
+            handshake: None,
             window: Window::default(),
             large: None,
             out: None,
@@ -128,13 +130,13 @@ impl Negotiation {
 
     /// Wipes what is left of a connection.
     pub fn end(&mut self) {
-        self.handshake = Handshake::new();
+        clear(&mut self.handshake);
+        clear(&mut self.due);
         self.window = Window::default();
         (self.out_len, self.out_sent) = (0, 0);
         self.addresses = None;
         self.verifier = None;
         self.failed = None;
-        self.due = None;
         (self.called, self.found) = (false, Found::default());
         self.header_left = 0;
         self.offer.clear();
@@ -292,8 +294,8 @@ impl Negotiation {
     }
 
     fn advance(&mut self, cx: &mut Context, active: &Active, done: Option<&Result<Output, Failed>>) -> Step {
-        let Self { handshake, small, large, window, out, out_len, applicant, verifier, found, offer, .. } =
-            self;
+        let Self { small, large, window, out, out_len, applicant, verifier, found, offer, .. } = self;
+        let handshake = self.handshake.get_or_insert_with(Handshake::new);
         let mut inbound = Inbound::new(storage(small, large), window);
         let out = out.as_mut().map_or(&mut [][..], Storage::bytes_mut);
         let mut out = Outbound::new(out, out_len);
@@ -480,7 +482,8 @@ impl Negotiation {
             self.out = cx.memory.take(Size::Tiny, Purpose::Handshake);
         }
         let Some(out) = &mut self.out else { return };
-        self.handshake.abort(alert, &mut Outbound::new(out.bytes_mut(), &mut self.out_len));
+        let handshake = self.handshake.get_or_insert_with(Handshake::new);
+        handshake.abort(alert, &mut Outbound::new(out.bytes_mut(), &mut self.out_len));
         self.flush(client);
     }
 }

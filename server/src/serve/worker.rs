@@ -40,6 +40,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 use ttls::admission::Level;
 use ttls_crypto::cpu::Cpu;
+use ttls_crypto::wipe::{Depth, wipe_stack};
 
 /// Events taken from the kernel at a time.
 const EVENTS: usize = 512;
@@ -60,6 +61,10 @@ const READY: usize = 256;
 const RETIREMENT: u64 = 500;
 /// Milliseconds without accepting when the process has no descriptors left.
 const EXHAUSTED: u64 = 100;
+
+/// Milliseconds for which secrets of connections may stay on the stack where they were moved: wiping it after each sweep would cost
+/// as much as some of a handshake.
+const WIPED_AFTER: u64 = 10;
 
 /// Token of the eventfd; listening sockets have the numbers after it. No connection has generation 0.
 const WAKE: u64 = 0;
@@ -140,6 +145,10 @@ pub struct Worker {
     accepting: Duration,
     /// Handshakes whose RSA signatures take together what one takes.
     lanes: u32,
+    /// Secrets of connections were moved over the stack since it was wiped.
+    secretive: bool,
+    /// When it was.
+    wiped_until: u64,
     /// There is more to do than can be done.
     overloaded: bool,
     /// Instructions that the kernel takes from this process for a listening socket.
@@ -231,6 +240,8 @@ impl Worker {
             newcomers: 0,
             accepting: Duration::ZERO,
             lanes: if matches!(cpu, Cpu::Ifma(_)) { SMALL_BATCH } else { 1 },
+            secretive: false,
+            wiped_until: 0,
             overloaded: false,
             filter_room: LONGEST_FILTER,
             drain_until: None,
@@ -289,9 +300,24 @@ impl Worker {
             self.cx.admission.idled(since.elapsed());
         }
         (self.cx.now, self.cx.clock) = time();
+        self.work(events);
+        if self.secretive && self.wiped_until + WIPED_AFTER <= self.cx.clock {
+            wipe_stack(Depth::Rsa);
+            (self.secretive, self.wiped_until) = (false, self.cx.clock);
+        }
+        let over = self.is_over();
+        if over {
+            self.cx.log.flush(self.cx.now);
+        }
+        Ok(!over)
+    }
+
+    /// What there is to do in a sweep. Its stack is its own: what is moved leaves its bytes there.
+    #[inline(never)]
+    fn work(&mut self, events: &[Event]) {
         self.served = !self.cx.again.is_empty();
         self.cx.certificate_checks = CHECKS_PER_SWEEP;
-        for event in &*events {
+        for event in events {
             let (data, flags) = (event.data, event.flags);
             self.event(data.u64(), flags);
         }
@@ -300,11 +326,6 @@ impl Worker {
         self.handshakes();
         self.expire();
         self.publish();
-        let over = self.is_over();
-        if over {
-            self.cx.log.flush(self.cx.now);
-        }
-        Ok(!over)
     }
 
     /// Milliseconds to sleep at most; `None` for as long as nothing happens.
@@ -317,6 +338,8 @@ impl Worker {
         let fed = self.stalled.wait(&cx.memory);
         let retirements = self.listeners.iter().filter_map(|listener| listener.retires);
         let own = own.into_iter().flatten().chain(retirements).map(|at| at.saturating_sub(cx.clock));
+        let wipe = self.secretive.then(|| (self.wiped_until + WIPED_AFTER).saturating_sub(cx.clock));
+        let own = own.chain(wipe);
         own.chain(self.timers.wait(cx.clock)).chain(fed).chain(cx.admission.wait(cx.clock)).min()
     }
 
@@ -385,6 +408,7 @@ impl Worker {
         let most = self.portion();
         let begun = (self.newcomers > 0).then(Instant::now);
         let turns = u32::try_from(self.cx.pending.len()).unwrap_or(u32::MAX);
+        self.secretive |= !self.cx.pending.is_empty();
         // All of them: accept() has bounded how many there are.
         for _ in 0..self.cx.pending.len() {
             let Some(key) = self.cx.pending.pop_front() else { break };
@@ -414,6 +438,7 @@ impl Worker {
         while self.cx.jobs.waiting() > 0 {
             self.cx.counters.jobs.add(self.cx.jobs.waiting() as u64);
             self.cx.counters.batches.add(1);
+            self.secretive = true;
             let computed = self.cx.jobs.run();
             time += computed.time();
             for (key, cost, result) in computed.results() {
@@ -492,6 +517,7 @@ impl Worker {
             connection.armed = u64::MAX;
             return self.apply(key, fate);
         }
+        self.secretive = true;
         self.timers.disarm(key.id);
         self.cx.admission.leave(key.id);
         self.cx.admission.half_open.leave(key.id);

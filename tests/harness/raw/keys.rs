@@ -64,7 +64,7 @@ pub fn hmac(key: &[u8], bytes: &[u8]) -> [u8; 32] {
 }
 
 /// HKDF-Expand-Label (RFC 8446 §7.1), for outputs of at most 32 bytes: one block.
-pub(super) fn hkdf_expand_label(secret: &[u8], label: &str, context: &[u8], length: u8) -> Vec<u8> {
+pub fn hkdf_expand_label(secret: &[u8], label: &str, context: &[u8], length: u8) -> Vec<u8> {
     let label = format!("tls13 {label}");
     let info = [&[0, length][..], &super::vector::<1>(label.as_bytes()), &super::vector::<1>(context), &[1]]
         .concat();
