@@ -132,7 +132,8 @@ int ttls_core_check(void)
 	    ttls_layout[2] != sizeof(struct ttls_established) ||
 	    ttls_layout[3] != sizeof(struct ttls_turn) ||
 	    ttls_layout[4] != sizeof(struct ttls_key_update) ||
-	    ttls_layout[5] != sizeof(struct ttls_next_keys)) {
+	    ttls_layout[5] != sizeof(struct ttls_next_keys) ||
+	    ttls_layout[6] != sizeof(struct ttls_record)) {
 		pr_err("ttls: the Rust object is of another version: build both halves together\n");
 		return -EINVAL;
 	}

@@ -30,6 +30,7 @@ enum ttls_door {
 	TTLS_RUN,		/* struct ttls_run */
 	TTLS_KEY_UPDATE,	/* struct ttls_key_update */
 	TTLS_NEXT_KEYS,		/* struct ttls_next_keys */
+	TTLS_RECORD_SIZE,	/* struct ttls_record */
 	TTLS_PANIC,		/* a number over 3: panics */
 };
 
@@ -119,6 +120,21 @@ struct ttls_next_keys {
 	u32 suite;		/* IANA code */
 };
 
+/* The next record: the record plan of tls/src/record_size.rs. */
+struct ttls_record {
+	u32 congestion_window;	/* segments */
+	u32 in_flight;		/* segments */
+	u32 segment;		/* bytes, as all below without a unit */
+	u32 unsent;
+	u32 send_window;	/* from the oldest unacknowledged byte on */
+	u32 idle;		/* ms since data was sent */
+	u32 timeout;		/* ms, for retransmission */
+	u32 in_a_row;		/* plaintext since the last silence; result: 0 if there was one */
+	u32 overhead;
+	u32 limit;		/* plaintext */
+	u32 size;		/* result: plaintext */
+};
+
 struct ttls_established {
 	struct ttls_direction receive, send;
 	struct ttls_info info;
@@ -167,7 +183,7 @@ void __noreturn ttls_panicked(const u8 *file, size_t len, u32 line);
 /* enter.S: runs the call on the stack that ends at top. */
 void ttls_enter(struct ttls_call *call, void *top);
 
-extern const size_t ttls_connection_size, ttls_worker_size, ttls_layout[6];
+extern const size_t ttls_connection_size, ttls_worker_size, ttls_layout[7];
 
 int ttls_core_prepare(unsigned int cpu);
 void ttls_core_dead(unsigned int cpu);

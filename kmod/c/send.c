@@ -10,8 +10,6 @@
 #include <net/tls.h>
 #include "ttls.h"
 
-/* Header, nonce or inner type, and tag. */
-#define OVERHEAD	29
 /* For as long as TCP holds back a segment that is not full (tcp(7), TCP_CORK). */
 #define HOLD		msecs_to_jiffies(200)
 
@@ -26,6 +24,16 @@
 static bool send_is_open(const struct sock *sk)
 {
 	return (1 << sk->sk_state) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT);
+}
+
+/* After each attempt to send: so much data went, or an error came. socket->sending is held. */
+static void send_note(struct sock *sk, struct ttls_socket *socket, int n)
+{
+	u32 sent = max(n, 0);
+
+	lockdep_assert_held(&socket->sending);
+	socket->open = tls_get_ctx(sk)->pending_open_record_frags ? socket->open + sent : 0;
+	socket->in_a_row = sent < U32_MAX - socket->in_a_row ? socket->in_a_row + sent : U32_MAX;
 }
 
 /*
@@ -48,6 +56,7 @@ int ttls_send_record(struct sock *sk, u8 type, const void *content, size_t len, 
 	*(u8 *)CMSG_DATA(&control.header) = type;
 	iov_iter_kvec(&msg.msg_iter, 1 /* WRITE, ITER_SOURCE */, &vec, 1, len);
 	sent = ttls_family_of(sk)->tls->sendmsg(sk, &msg, len);
+	send_note(sk, ttls_socket_of(sk), 0);
 	return sent < 0 ? sent : 0;
 }
 
@@ -122,26 +131,60 @@ out:
 }
 
 /*
- * Plaintext for the next record: min((cwnd - in flight) * mss, the peer's window) less what is queued already,
- * at least a segment, at most the peer's limit. A record that TCP can not send whole makes the peer wait.
- * The fields are read without the lock: this is a matter of speed only.
+ * Plaintext for a new record: what the core plans for what TCP can send now. The fields are read without the lock: this
+ * is a matter of speed only.
  */
-static size_t send_record_size(struct sock *sk, size_t limit)
+static u32 send_plan(struct sock *sk, struct ttls_socket *socket)
 {
-	struct tcp_sock *tp = tcp_sk(sk);
-	u32 mss = READ_ONCE(tp->mss_cache), cwnd = tcp_snd_cwnd(tp), flying = tcp_packets_in_flight(tp);
-	u32 queued = READ_ONCE(tp->write_seq) - READ_ONCE(tp->snd_nxt);
-	u64 room = (u64)(cwnd > flying ? cwnd - flying : 0) * mss;
-	s32 window = tcp_wnd_end(tp) - READ_ONCE(tp->snd_nxt);
+	const struct tcp_sock *tp = tcp_sk(sk);
+	struct ttls_record record = {
+		.congestion_window = tcp_snd_cwnd(tp),
+		.in_flight = tcp_packets_in_flight(tp),
+		.segment = READ_ONCE(tp->mss_cache),
+		.unsent = READ_ONCE(tp->write_seq) - READ_ONCE(tp->snd_nxt),
+		.send_window = READ_ONCE(tp->snd_wnd),
+		.idle = jiffies_to_msecs(tcp_jiffies32 - READ_ONCE(tp->lsndtime)),
+		.timeout = jiffies_to_msecs(READ_ONCE(inet_csk(sk)->icsk_rto)),
+		.in_a_row = socket->in_a_row,
+		.overhead = tls_get_ctx(sk)->prot_info.overhead_size,
+		.limit = socket->info.record_limit,
+	};
 
-	room = min_t(u64, room, max(window, 0));
-	room = room > queued + OVERHEAD ? room - queued - OVERHEAD : 0;
-	return min_t(u64, limit, max_t(u64, room, max_t(u32, mss, 64) - OVERHEAD));
+	if (ttls_call(TTLS_RECORD_SIZE, &record)) {
+		ttls_count(socket->space, TTLS_N_CONTAINED_PANICS, 1);
+		return socket->info.record_limit;
+	}
+	socket->in_a_row = record.in_a_row;
+	return record.size;
+}
+
+/* How many bytes of these the record that is open, or a new one, takes. socket->sending is held. */
+static size_t send_room(struct sock *sk, struct ttls_socket *socket, size_t left, bool more)
+{
+	lockdep_assert_held(&socket->sending);
+	if (!socket->open) {
+		size_t whole = left + tls_get_ctx(sk)->prot_info.overhead_size;
+
+		/* What fits a segment goes in one record, whatever the plan, which need not be asked. */
+		if (!more && whole <= READ_ONCE(tcp_sk(sk)->mss_cache) && left <= socket->info.record_limit)
+			socket->planned = left;
+		else
+			socket->planned = send_plan(sk, socket);
+	}
+	return min_t(size_t, left, socket->planned > socket->open ? socket->planned - socket->open : 1);
+}
+
+/* Whether a record that has taken so many of these stays open, where the program has more. */
+static bool send_stays_open(const struct ttls_socket *socket, size_t size, size_t left)
+{
+	return size == left && socket->open + size < socket->planned;
 }
 
 /* One record, behind a KeyUpdate if one is due. -EAGAIN if there is no room. */
-static int send_one(struct sock *sk, struct ttls_socket *socket, struct msghdr *msg, size_t len)
+static int send_one(struct sock *sk, struct ttls_socket *socket, struct msghdr *msg, size_t left, bool typed,
+		    bool more)
 {
+	size_t size = left;
 	int n;
 
 	mutex_lock(&socket->sending);
@@ -149,8 +192,22 @@ static int send_one(struct sock *sk, struct ttls_socket *socket, struct msghdr *
 		n = -EPIPE;
 	else
 		n = ttls_key_update_due(sk, socket, NEVER_WAIT);
-	if (!n)
-		n = ttls_family_of(sk)->tls->sendmsg(sk, msg, len);
+	if (!n) {
+		if (typed) {
+			socket->planned = socket->info.record_limit;
+		} else {
+			size = send_room(sk, socket, left, more);
+			more = more && send_stays_open(socket, size, left);
+		}
+		msg->msg_flags = more ? msg->msg_flags | MSG_MORE : msg->msg_flags & ~MSG_MORE;
+		iov_iter_truncate(&msg->msg_iter, size);
+		n = ttls_family_of(sk)->tls->sendmsg(sk, msg, size);
+		iov_iter_reexpand(&msg->msg_iter, left - max(n, 0));
+		/* It went behind the one that was open. */
+		if (typed && n >= 0)
+			socket->open = 0;
+		send_note(sk, socket, n);
+	}
 	send_watch_open_record(sk, socket);
 	mutex_unlock(&socket->sending);
 	return n;
@@ -188,7 +245,7 @@ static bool send_is_typed(struct msghdr *msg)
 static int send_all(struct sock *sk, struct msghdr *msg)
 {
 	struct ttls_socket *socket = ttls_socket_of(sk);
-	size_t left = iov_iter_count(&msg->msg_iter), limit = socket->info.record_limit;
+	size_t left = iov_iter_count(&msg->msg_iter);
 	unsigned int flags = msg->msg_flags;
 	long timeo = sock_sndtimeo(sk, flags & MSG_DONTWAIT);
 	bool typed = send_is_typed(msg), hopeful = true;
@@ -196,16 +253,9 @@ static int send_all(struct sock *sk, struct msghdr *msg)
 	int sent = 0, n;
 
 	do {
-		size_t size = typed ? left : min(left, send_record_size(sk, limit));
-
 		msg->msg_flags = (flags & FLAGS) | NEVER_WAIT;
-		/* A record left open would grow past the limit. */
-		if (size < left || limit < TLS_MAX_PAYLOAD_SIZE)
-			msg->msg_flags &= ~MSG_MORE;
 		msg->msg_controllen = typed ? room : 0;
-		iov_iter_truncate(&msg->msg_iter, size);
-		n = send_one(sk, socket, msg, size);
-		iov_iter_reexpand(&msg->msg_iter, left - max(n, 0));
+		n = send_one(sk, socket, msg, left, typed, flags & MSG_MORE);
 		if (n == -EAGAIN)
 			n = send_wait_for_room(sk, &timeo, &hopeful);
 		else if (n > 0)
@@ -256,21 +306,21 @@ static int socket_sendmsg(struct sock *sk, struct msghdr *msg, size_t len)
 static int socket_sendpage(struct sock *sk, struct page *page, int offset, size_t size, int flags)
 {
 	struct ttls_socket *socket = ttls_socket_of(sk);
-	size_t limit = socket->info.record_limit;
 	long timeo = sock_sndtimeo(sk, flags & MSG_DONTWAIT);
-	int open = flags & (MSG_MORE | MSG_SENDPAGE_NOTLAST), n;
+	int more = flags & (MSG_MORE | MSG_SENDPAGE_NOTLAST), n;
 	bool hopeful = true;
 
-	if (limit < TLS_MAX_PAYLOAD_SIZE) {
-		size = min(size, limit);
-		open = 0;
-	}
 	do {
 		mutex_lock(&socket->sending);
-		if (test_bit(TTLS_CLOSE_SENT, &socket->flags))
+		if (test_bit(TTLS_CLOSE_SENT, &socket->flags)) {
 			n = -EPIPE;
-		else
-			n = ttls_family_of(sk)->tls->sendpage(sk, page, offset, size, open | NEVER_WAIT);
+		} else {
+			size_t part = send_room(sk, socket, size, more);
+			int open = send_stays_open(socket, part, size) ? more : 0;
+
+			n = ttls_family_of(sk)->tls->sendpage(sk, page, offset, part, open | NEVER_WAIT);
+			send_note(sk, socket, n);
+		}
 		send_watch_open_record(sk, socket);
 		mutex_unlock(&socket->sending);
 		if (n != -EAGAIN)

@@ -125,6 +125,10 @@ struct ttls_socket {
 	 */
 	struct mutex sending;
 	struct delayed_work flush;	/* sends a record that MSG_MORE left open */
+	/* Under sending, in bytes of plaintext: the record plan. */
+	u32 in_a_row;			/* sent since the last silence */
+	u32 planned;			/* of the record that is made now */
+	u32 open;			/* of them, in the record that was left open */
 #ifdef HAVE_REKEY
 	u8 receive_secret[TTLS_SECRET];	/* under TTLS_CONTROL_LOCK */
 	u8 send_secret[TTLS_SECRET];	/* under sending */

@@ -68,7 +68,7 @@ pub const BATCH: usize = 16;
 enumerations! {
     "ttls_door" "TTLS_" enum Door {
         SelfTest = 0, Measure = 1, Build = 2, Advance = 3, Begin = 4, Receive = 5, Run = 6, KeyUpdate = 7,
-        NextKeys = 8, Panic = 9,
+        NextKeys = 8, RecordSize = 9, Panic = 10,
     }
     "ttls_refusal" "TTLS_" enum Refusal {
         NoCertificate = 1, BadKey = 2, BadChain = 3, BadName = 4, BadTicketSecret = 5, BadPolicy = 6,
@@ -107,6 +107,10 @@ structures! {
         message: Bytes, now: u64, allowance: Allowance, requested: u32, alert: u32,
     }
     "ttls_next_keys" struct NextKeys { direction: Direction, suite: u32, }
+    "ttls_record" struct Record {
+        congestion_window: u32, in_flight: u32, segment: u32, unsent: u32, send_window: u32, idle: u32, timeout: u32,
+        in_a_row: u32, overhead: u32, limit: u32, size: u32,
+    }
     "ttls_turn" struct Turn {
         connection: *mut c_void, site: *const c_void, now: u64,
         input: *mut u8, input_size: u32, input_len: u32, output: *mut u8, output_size: u32, output_len: u32,

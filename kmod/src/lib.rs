@@ -11,12 +11,14 @@ mod arena;
 mod connection;
 mod environment;
 mod key_update;
+mod record_plan;
 mod self_test;
 mod site;
 mod worker;
 
 use abi::{
-    Advance, Call, Certificate, Configuration, Door, Established, INVALID, KeyUpdate, NextKeys, Run, Turn,
+    Advance, Call, Certificate, Configuration, Door, Established, INVALID, KeyUpdate, NextKeys, Record, Run,
+    Turn,
 };
 use connection::Connection;
 use core::mem::size_of;
@@ -32,13 +34,14 @@ pub static ttls_worker_size: usize = size_of::<Worker>();
 
 /// Sizes that C compares with its own at load: both halves are of one build.
 #[unsafe(no_mangle)]
-pub static ttls_layout: [usize; 6] = [
+pub static ttls_layout: [usize; 7] = [
     size_of::<Configuration>(),
     size_of::<Certificate>(),
     size_of::<Established>(),
     size_of::<Turn>(),
     size_of::<KeyUpdate>(),
     size_of::<NextKeys>(),
+    size_of::<Record>(),
 ];
 
 unsafe extern "C" {
@@ -78,6 +81,7 @@ pub unsafe extern "C" fn ttls_dispatch(call: *mut Call) {
             Some(Door::Run) => worker::run(&mut *call.argument.cast::<Run>()),
             Some(Door::KeyUpdate) => key_update::read(&mut *call.argument.cast::<KeyUpdate>()),
             Some(Door::NextKeys) => key_update::next(&mut *call.argument.cast::<NextKeys>()),
+            Some(Door::RecordSize) => record_plan::size(&mut *call.argument.cast::<Record>()),
             Some(Door::Panic) => self_test::panic(call.argument as usize),
             None => INVALID,
         }

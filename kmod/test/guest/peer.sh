@@ -10,7 +10,10 @@ updates=closes
 ./key-updates $updates
 [ $? -eq 0 ] || failed=$((failed + 1))
 ip link set lo mtu 1500
+modprobe sch_netem
+check "packets are delayed" ./tc qdisc add dev lo root netem delay 10ms limit 10000
 ./records
 [ $? -eq 0 ] || failed=$((failed + 1))
+./tc qdisc del dev lo root
 ip link set lo mtu 65536
 ./ttls ctl load --config ttls.toml

@@ -462,7 +462,8 @@ impl Relay {
             self.waits_down = cx.clock;
         }
         // With a built-in backend tickets wait in the buffer; the first response joins them.
-        let fills = self.sending.is_empty() || matches!(self.backend, Backend::Builtin(_));
+        let fills =
+            (self.sending.is_empty() && client.writable()) || matches!(self.backend, Backend::Builtin(_));
         if fills && !self.sending.is_ended() {
             moved |= self.fill(cx, client)?;
         } else if self.failed.is_some() {
@@ -522,7 +523,7 @@ impl Relay {
     }
 
     /// Reads from the backend into as many records as planned and seals them where they lie.
-    fn fill(&mut self, cx: &mut Context, client: &Socket) -> Result<bool, Stop> {
+    fn fill(&mut self, cx: &mut Context, client: &mut Socket) -> Result<bool, Stop> {
         let ready = match &self.backend {
             Backend::Remote(remote) => remote.readable() && !self.down.closed,
             Backend::Builtin(builtin) => builtin.has_response(),
@@ -531,6 +532,10 @@ impl Relay {
             return Ok(false);
         }
         let Self { sending, traffic, backend, session, plan, .. } = self;
+        let mut outlook = plan.outlook(cx.clock, || client.path());
+        if outlook.is_full() && sending.is_empty() && !client.takes_more() {
+            return Ok(false);
+        }
         if sending.prepare(&cx.memory, plan.is_warm(cx.clock)).is_err() {
             return Err(Stop::Starved);
         }
@@ -542,10 +547,10 @@ impl Relay {
         if most == 0 {
             return Ok(false);
         }
-        let size = plan.record_size(cx.clock, overhead, || client.path()).min(most);
+        let sizes = std::iter::from_fn(|| outlook.next(overhead, most));
         let read = |records: &mut [IoSliceMut<'_>]| match backend {
             Backend::Remote(remote) => {
-                let capacity = records.len() * size;
+                let capacity = records.iter().map(|record| record.len()).sum();
                 match remote.receive(records, capacity) {
                     Moved::Bytes(count) => Ok(count),
                     Moved::Blocked => Err(Stop::Blocked),
@@ -565,7 +570,7 @@ impl Relay {
                 Ok(total)
             }
         };
-        let count = match sending.fill(traffic, size, read) {
+        let count = match sending.fill(traffic, sizes, read) {
             Ok(count) => count,
             Err(Stop::Blocked) => return Ok(false),
             Err(Stop::Ended) => {

@@ -159,37 +159,43 @@ impl Sending {
         len.saturating_sub(ANSWER).saturating_sub(self.end).saturating_sub(overhead)
     }
 
-    /// Has `read` fill records of `size` bytes of plaintext, in order, and seals them where they lie. Returns how many bytes were
-    /// read.
+    /// Has `read` fill records of these `sizes` in bytes of plaintext, in order, as many as there is room for, and seals them where they
+    /// lie. Returns how many bytes were read.
     ///
     /// # Errors
     /// What `read` says; or the records could not be sealed, and are taken back.
     pub fn fill<E: From<Error>>(
         &mut self,
         traffic: &mut Traffic,
-        size: usize,
+        sizes: impl Iterator<Item = usize>,
         read: impl FnOnce(&mut [IoSliceMut<'_>]) -> Result<usize, E>,
     ) -> Result<usize, E> {
-        let (headroom, stride) = (traffic.headroom(), size + traffic.overhead());
+        let (headroom, overhead) = (traffic.headroom(), traffic.overhead());
         let bytes = self.storage.as_mut().map_or(&mut [][..], Storage::bytes_mut);
         let end = bytes.len().saturating_sub(ANSWER);
         let space = bytes.get_mut(self.end..end).unwrap_or_default();
+        let mut lens = [0; RECORDS];
         let mut slices: [IoSliceMut<'_>; RECORDS] = std::array::from_fn(|_| IoSliceMut::new(&mut []));
-        let records =
-            space.chunks_exact_mut(stride).filter_map(|record| record.get_mut(headroom..)?.get_mut(..size));
-        let mut filled = 0;
-        for (slice, record) in slices.iter_mut().zip(records) {
-            *slice = IoSliceMut::new(record);
+        let (mut free, mut filled) = (&mut *space, 0);
+        for ((slice, len), size) in slices.iter_mut().zip(&mut lens).zip(sizes) {
+            let Some((record, rest)) = std::mem::take(&mut free).split_at_mut_checked(size + overhead) else {
+                break;
+            };
+            *slice = IoSliceMut::new(
+                record.get_mut(headroom..).and_then(|content| content.get_mut(..size)).unwrap_or_default(),
+            );
+            (*len, free) = (size, rest);
             filled += 1;
         }
         let count = read(slices.get_mut(..filled).unwrap_or_default())?;
+        // The records lie one behind the other, and only the last is shorter than planned.
         let (mut left, mut sealed) = (count, 0);
-        for record in space.chunks_exact_mut(stride) {
+        for len in lens.into_iter().take(filled) {
             if left == 0 {
                 break;
             }
-            let here = left.min(size);
-            match traffic.seal(record, here) {
+            let here = left.min(len);
+            match traffic.seal(space.get_mut(sealed..).unwrap_or_default(), here) {
                 Ok(len) => sealed += len,
                 Err(error) => {
                     // Nothing of it may be seen, by this client or the next.

@@ -4,32 +4,72 @@
 use nix::sys::socket::getsockopt;
 use nix::{getsockopt_impl, sockopt_impl};
 use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use std::io::IoSliceMut;
+use std::sync::LazyLock;
 use ttls::record_size::Path;
 
-/// The beginning of `struct tcp_info` (tcp(7)), which Linux has since 4.6, in words. Not libc's structure: a kernel that is older than
-/// that has fewer members to tell, and nix panics if it gets fewer bytes than it asked for.
-type TcpInfoBeginning = [u32; 38];
+/// The beginning of `struct tcp_info` (tcp(7)) in words: what Linux has since 4.6, and what it has since 5.4. Not libc's structure: an
+/// older kernel has fewer members to tell, and nix panics if it gets fewer bytes than it asked for.
+type Older = [u32; 38];
+type TcpInfo = [u32; 58];
+const TIMEOUT: usize = 2;
 const SEGMENT: usize = 4;
 const UNACKNOWLEDGED: usize = 6;
+const TAKEN: usize = 7;
+const LOST: usize = 8;
+const SENT_AGAIN: usize = 9;
+const SILENCE: usize = 11;
 const ROUND_TRIP: usize = 17;
 const CONGESTION_WINDOW: usize = 20;
 const NOT_SENT: usize = 36;
+const SEND_WINDOW: usize = 57;
 const _: () = {
+    assert!(std::mem::offset_of!(libc::tcp_info, tcpi_rto) == 4 * TIMEOUT);
     assert!(std::mem::offset_of!(libc::tcp_info, tcpi_snd_mss) == 4 * SEGMENT);
     assert!(std::mem::offset_of!(libc::tcp_info, tcpi_unacked) == 4 * UNACKNOWLEDGED);
+    assert!(std::mem::offset_of!(libc::tcp_info, tcpi_sacked) == 4 * TAKEN);
+    assert!(std::mem::offset_of!(libc::tcp_info, tcpi_lost) == 4 * LOST);
+    assert!(std::mem::offset_of!(libc::tcp_info, tcpi_retrans) == 4 * SENT_AGAIN);
+    assert!(std::mem::offset_of!(libc::tcp_info, tcpi_last_data_sent) == 4 * SILENCE);
     assert!(std::mem::offset_of!(libc::tcp_info, tcpi_rtt) == 4 * ROUND_TRIP);
     assert!(std::mem::offset_of!(libc::tcp_info, tcpi_snd_cwnd) == 4 * CONGESTION_WINDOW);
     assert!(std::mem::offset_of!(libc::tcp_info, tcpi_notsent_bytes) == 4 * NOT_SENT);
+    assert!(std::mem::offset_of!(libc::tcp_info, tcpi_snd_wnd) == 4 * SEND_WINDOW);
 };
 
 sockopt_impl!(
     /// What TCP knows of a connection.
-    TcpInfo, GetOnly, libc::IPPROTO_TCP, libc::TCP_INFO, TcpInfoBeginning
+    Info, GetOnly, libc::IPPROTO_TCP, libc::TCP_INFO, TcpInfo
 );
+sockopt_impl!(
+    /// The part of it that an older kernel tells.
+    OlderInfo, GetOnly, libc::IPPROTO_TCP, libc::TCP_INFO, Older
+);
+
+/// Whether the kernel is Linux 5.4 or newer.
+static TELLS_WINDOW: LazyLock<bool> = LazyLock::new(|| {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(['.', '-', '+', '\n']).map_while(|number| number.parse::<u32>().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (5, 4)
+});
+
+/// `None` if the socket is not TCP.
+fn tcp_info(fd: &OwnedFd) -> Option<TcpInfo> {
+    if *TELLS_WINDOW {
+        return getsockopt(fd, Info).ok();
+    }
+    let older = getsockopt(fd, OlderInfo).ok()?;
+    // TCP holds back what the peer can not take.
+    let mut info = [u32::MAX; _];
+    info.first_chunk_mut().map(|beginning: &mut Older| *beginning = older)?;
+    Some(info)
+}
+
+const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// A non-blocking stream socket.
 #[derive(Debug)]
@@ -224,26 +264,37 @@ impl Socket {
 
     /// What TCP can send now; `None` if the socket is not TCP.
     pub fn path(&self) -> Option<Path> {
-        let info = getsockopt(&self.fd, TcpInfo).ok()?;
+        let info = tcp_info(&self.fd)?;
+        let sent = info[UNACKNOWLEDGED].saturating_add(info[SENT_AGAIN]);
         Some(Path {
             congestion_window: info[CONGESTION_WINDOW],
-            in_flight: info[UNACKNOWLEDGED],
+            in_flight: sent.saturating_sub(info[TAKEN]).saturating_sub(info[LOST]),
             segment: info[SEGMENT],
-            // tcpi_snd_wnd came with Linux 5.4; TCP holds back what the peer can not take.
-            send_window: u32::MAX,
+            unsent: info[NOT_SENT],
+            send_window: info[SEND_WINDOW],
+            idle: info[SILENCE],
+            timeout: info[TIMEOUT] / 1000,
         })
+    }
+
+    /// Whether TCP takes more to send. If not, an event will tell when it does.
+    pub fn takes_more(&mut self) -> bool {
+        let mut set = [PollFd::new(&self.fd, PollFlags::OUT)];
+        // What goes wrong here shows when it is sent.
+        let blocked = rustix::event::poll(&mut set, Some(&NOW)) == Ok(0);
+        self.writable &= !blocked;
+        !blocked
     }
 
     /// Milliseconds to the peer and back, as TCP has measured them; `None` if it has not, which is the case behind SYN cookies.
     pub fn round_trip(&self) -> Option<u64> {
-        let info = getsockopt(&self.fd, TcpInfo).ok()?;
+        let info = tcp_info(&self.fd)?;
         (info[ROUND_TRIP] > 0).then(|| u64::from(info[ROUND_TRIP] / 1000))
     }
 
     /// Whether the peer's TCP has acknowledged everything that was sent. What is not TCP delivers at once.
     pub fn is_delivered(&self) -> bool {
-        let info = getsockopt(&self.fd, TcpInfo);
-        info.map_or(true, |info| info[UNACKNOWLEDGED] == 0 && info[NOT_SENT] == 0)
+        tcp_info(&self.fd).map_or(true, |info| info[UNACKNOWLEDGED] == 0 && info[NOT_SENT] == 0)
     }
 
     /// Drops what was received, up to 16 KiB.
