@@ -161,15 +161,18 @@ static u32 send_plan(struct sock *sk, struct ttls_socket *socket)
 /* How many bytes of these the record that is open, or a new one, takes. socket->sending is held. */
 static size_t send_room(struct sock *sk, struct ttls_socket *socket, size_t left, bool more)
 {
-	lockdep_assert_held(&socket->sending);
-	if (!socket->open) {
-		size_t whole = left + tls_get_ctx(sk)->prot_info.overhead_size;
+	size_t overhead = tls_get_ctx(sk)->prot_info.overhead_size;
+	bool fits = left + overhead <= READ_ONCE(tcp_sk(sk)->mss_cache) && left <= socket->info.record_limit;
 
-		/* What fits a segment goes in one record, whatever the plan, which need not be asked. */
-		if (!more && whole <= READ_ONCE(tcp_sk(sk)->mss_cache) && left <= socket->info.record_limit)
-			socket->planned = left;
-		else
-			socket->planned = send_plan(sk, socket);
+	lockdep_assert_held(&socket->sending);
+	/* What fits a segment goes in one record, so that nothing of another thread's comes between. */
+	if (fits && socket->open && left > socket->planned - socket->open)
+		send_flush(sk, socket);
+	if (!socket->open) {
+		/* And the plan need not be asked. */
+		socket->planned = fits && !more ? left : send_plan(sk, socket);
+		if (fits)
+			socket->planned = max_t(u32, socket->planned, left);
 	}
 	return min_t(size_t, left, socket->planned > socket->open ? socket->planned - socket->open : 1);
 }

@@ -70,7 +70,7 @@ static inline pid_t client(int port, const char *option)
 		return pid;
 	setpgid(0, 0);
 	snprintf(command, sizeof(command),
-		 "{ echo hello; sleep 1; } | timeout 30 openssl s_client -connect 127.0.0.1:%d -CAfile /test/ca.pem -quiet %s "
+		 "{ echo hello; sleep 1; } | timeout 120 openssl s_client -connect 127.0.0.1:%d -CAfile /test/ca.pem -quiet %s "
 		 "> /tmp/client 2>&1", port, option);
 	execl("/bin/sh", "sh", "-c", command, NULL);
 	_exit(1);

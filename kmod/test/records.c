@@ -57,7 +57,7 @@ static pid_t relay(int from, int to, int window, struct lengths *lengths)
 		struct pollfd p[2] = { { client, POLLIN, 0 }, { server, POLLIN, 0 } };
 		int n;
 
-		if (poll(p, 2, 30000) <= 0)
+		if (poll(p, 2, 120000) <= 0)
 			_exit(1);
 		if (p[0].revents) {
 			n = read(client, b, sizeof(b));
@@ -97,17 +97,19 @@ static struct lengths measure(int l, int window, int file)
 	struct lengths *lengths = mmap(NULL, sizeof(*lengths), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t through = relay(8444, PORT, window, lengths), reader = client(8444, "-tls1_2 -cipher ECDHE-ECDSA-AES128-GCM-SHA256");
 	int s = accept(l, NULL, NULL), sent = 0, n = 0;
+	/* A small window takes a round trip for each of its fills. */
+	int amount = window ? AMOUNT / 10 : AMOUNT;
 	off_t at = 0;
 
 	check("a request comes ", read(s, b, sizeof(b)) == 6);
 	/* Long ago, for TCP: what follows is the first after a silence. */
 	usleep(600000);
 	if (file) {
-		while (sent < AMOUNT && (n = sendfile(s, file, &at, AMOUNT - sent)) > 0)
+		while (sent < amount && (n = sendfile(s, file, &at, amount - sent)) > 0)
 			sent += n;
-		check("a file goes ", sent == AMOUNT);
+		check("a file goes ", sent == amount);
 	} else {
-		check("an answer goes, in one call ", write(s, data, sizeof(data)) == sizeof(data));
+		check("an answer goes, in one call ", write(s, data, amount) == amount);
 	}
 	shutdown(s, SHUT_WR);
 	while (read(s, b, sizeof(b)) > 0)
@@ -115,7 +117,7 @@ static struct lengths measure(int l, int window, int file)
 	close(s);
 	waitpid(reader, NULL, 0);
 	waitpid(through, NULL, 0);
-	check("it arrives complete ", lengths->payload == AMOUNT);
+	check("it arrives complete ", lengths->payload == amount);
 	printf("     %d records, the first of %d bytes, of %d to %d bytes\n", lengths->count, lengths->first,
 	       lengths->smallest, lengths->largest);
 	check("the first record fits one segment ", lengths->first <= SEGMENT);

@@ -4,7 +4,7 @@
 use harness::backend::Backend;
 use harness::raw::{Client, ClientHello, KeyShare, Version, content, plain_record};
 use harness::server::{Config, Server};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 
 /// More than the buffers of [`MEMORY`].
 const CLIENTS: u32 = 80;
@@ -169,4 +169,46 @@ fn a_slow_client_among_them() {
     let response = slow.exchange(b"GET / HTTP/1.0\r\n\r\n");
     assert!(response.len() > 8 << 20);
     drop((Backend::http(), held));
+}
+
+/// What is sealed ahead for a client that reads nothing is a record; the rest stays where it is.
+#[test]
+fn a_client_that_stands_still_has_one_record_ahead() {
+    /// A full record, and what the client's small window lets in.
+    const AHEAD: usize = 16_384 + 64 + 8192;
+    let mut server = server();
+    let mut held: Vec<_> = (0..8).map(|_| establish(&server)).collect();
+    for client in &mut held {
+        client.send_record(content::APPLICATION_DATA, b"GET / HTTP/1.1\r\n\r\n");
+    }
+    // Each has something in TCP, and holds none of the server's storage.
+    let address = server.address;
+    server.wait("all to stand still", |s| {
+        let waiting = unacknowledged(address);
+        waiting.iter().filter(|bytes| **bytes > 0).count() == held.len() && s.metric("ttls_buffers") == 0.0
+    });
+    for bytes in unacknowledged(address) {
+        assert!(bytes <= AHEAD, "{bytes} bytes wait in TCP");
+    }
+    assert_eq!(server.metric("ttls_buffers"), 0.0, "what waits is in TCP alone");
+    // They go on where they were.
+    for client in &mut held {
+        let mut length = 0;
+        while length < 256 << 10 {
+            length += client.receive_record().expect("a record").body.len();
+        }
+    }
+    drop(held);
+    server.wait("all to end", |s| s.metric("ttls_connections") == 0.0);
+}
+
+/// Bytes that peers have not acknowledged, of each established connection to this address, as its server sees them.
+fn unacknowledged(address: SocketAddr) -> Vec<usize> {
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("/proc/net/tcp");
+    let SocketAddr::V4(address) = address else { panic!("not IPv4") };
+    let local = format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port());
+    let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| row.get(1) == Some(&local.as_str()) && row.get(3) == Some(&"01"))
+        .map(|row| usize::from_str_radix(row[4].split(':').next().expect("a queue"), 16).expect("a size"))
+        .collect()
 }

@@ -78,7 +78,7 @@ impl Path {
     }
 
     /// Bytes of a whole flight.
-    fn flight(&self) -> usize {
+    pub fn flight(&self) -> usize {
         bytes(self.window(), self.segment).min(size(self.send_window))
     }
 }

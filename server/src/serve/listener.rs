@@ -2,6 +2,7 @@
 //! Listening sockets: each worker has its own for every address.
 
 use super::record_plan::UNSENT;
+use super::socket::limit_unsent;
 use nix::sys::socket::setsockopt;
 use nix::{getsockopt_impl, setsockopt_impl, sockopt_impl};
 use rustix::fd::OwnedFd;
@@ -13,10 +14,6 @@ use std::time::Duration;
 sockopt_impl!(
     /// Accept a connection only when its first bytes are here, or so many seconds have passed (tcp(7)).
     TcpDeferAccept, Both, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, libc::c_int
-);
-sockopt_impl!(
-    /// How many unsent bytes TCP takes (tcp(7)).
-    TcpNotSentLowat, Both, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, libc::c_int
 );
 sockopt_impl!(
     /// Length of the queue of fast-open requests (tcp(7)).
@@ -119,8 +116,7 @@ pub fn apply(fd: &OwnedFd, options: &Options) -> Result<(), Errno> {
     keep_alive(fd, options.keepalive)?;
     let seconds = libc::c_int::try_from(options.defer.as_secs().max(1)).unwrap_or(libc::c_int::MAX);
     setsockopt(fd, TcpDeferAccept, &seconds).map_err(errno)?;
-    setsockopt(fd, TcpNotSentLowat, &libc::c_int::try_from(UNSENT).unwrap_or(libc::c_int::MAX))
-        .map_err(errno)?;
+    limit_unsent(fd, UNSENT).map_err(errno)?;
     if options.fast_open {
         setsockopt(fd, TcpFastOpen, &libc::c_int::from(options.backlog)).map_err(errno)?;
     }

@@ -3,9 +3,11 @@
 
 use ttls::record_size::{self, Path};
 
-/// Bytes that may wait in TCP: TCP_NOTSENT_LOWAT. No more are sealed ahead, so that a record's size is still right when it leaves, and what
-/// a slow client is to get stays plain, and with the backend. TCP asks for more when half of it is left.
-pub const UNSENT: usize = 128 << 10;
+/// Bytes that may wait in TCP at first: TCP_NOTSENT_LOWAT, and one full record. No more are sealed ahead, so that a record's size is still
+/// right when it leaves, and what a slow client is to get stays plain, and with the backend. TCP asks for more when half of it is left.
+pub const UNSENT: usize = 16_384 + 64;
+/// The same where a flight is as long: a read of eight records is then still sent as one.
+const MOST_UNSENT: usize = 16 * UNSENT;
 /// After so many bytes in a row, a long transfer is under way.
 const WARM: u32 = 64 << 10;
 /// After so many milliseconds of silence, TCP begins anew (RFC 5681 §4.1), whatever its time-out is.
@@ -27,12 +29,20 @@ const FRESH: Path = Path {
 const OPEN: Path = Path { congestion_window: u32::MAX, ..FRESH };
 
 /// A connection's record plan.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Plan {
     row: record_size::Plan,
     last: u64,
     /// Bytes of the last read.
     before: usize,
+    /// Bytes that may wait in TCP.
+    unsent: usize,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { row: record_size::Plan::default(), last: 0, before: 0, unsent: UNSENT }
+    }
 }
 
 /// What the next records are planned by.
@@ -40,6 +50,7 @@ pub struct Plan {
 pub struct Outlook {
     path: Path,
     row: record_size::Plan,
+    unsent: usize,
     has_begun: bool,
 }
 
@@ -55,7 +66,18 @@ impl Plan {
             WARM.. if self.before < SHORT => OPEN,
             _ => path().inspect(|path| self.row.look(path)).unwrap_or(OPEN),
         };
-        Outlook { path, row: self.row, has_begun: false }
+        Outlook { path, row: self.row, unsent: self.unsent, has_begun: false }
+    }
+
+    /// Lets twice as much wait for each time that the flight has doubled. `Some` if that is news to TCP.
+    pub fn grow(&mut self, outlook: &mut Outlook) -> Option<usize> {
+        // What nobody asked for tells nothing.
+        let flight =
+            if outlook.path.congestion_window == OPEN.congestion_window { 0 } else { outlook.path.flight() };
+        while self.unsent < MOST_UNSENT && flight >= 2 * self.unsent {
+            self.unsent *= 2;
+        }
+        (std::mem::replace(&mut outlook.unsent, self.unsent) < self.unsent).then_some(self.unsent)
     }
 
     /// Whether a long transfer is under way at `clock`.
@@ -73,18 +95,19 @@ impl Plan {
 impl Outlook {
     /// TCP has enough to send for now, and asks for more when it has not.
     pub fn is_full(&self) -> bool {
-        self.path.backlog() >= UNSENT / 2
+        self.path.backlog() >= self.unsent / 2
     }
 
     /// Plaintext bytes of the next record, which adds `overhead`; at most `limit`. `None` if TCP has enough with those before; the
     /// first always has a size.
     pub fn next(&mut self, overhead: usize, limit: usize) -> Option<usize> {
-        let free = UNSENT.saturating_sub(self.path.backlog()).max(UNSENT / 2).saturating_sub(overhead);
+        let free =
+            self.unsent.saturating_sub(self.path.backlog()).max(self.unsent / 2).saturating_sub(overhead);
         let limit = if self.has_begun { limit } else { limit.min(free) };
         let size = self.row.record_size(&self.path, overhead, limit);
         let mut path = self.path;
         path.written(size + overhead);
-        if self.has_begun && path.backlog() > UNSENT {
+        if self.has_begun && path.backlog() > self.unsent {
             return None;
         }
         self.row.sent(size);
@@ -135,18 +158,32 @@ mod tests {
         assert_eq!(sizes(&mut plan, 5000, || unreachable!("TCP is asked"))[0], LIMIT);
     }
 
+    fn grown(plan: &mut Plan, path: Option<Path>) -> Option<usize> {
+        let mut outlook = plan.outlook(5000, || path);
+        plan.grow(&mut outlook)
+    }
+
     #[test]
     fn records_are_made_until_enough_waits() {
         let mut plan = Plan::default();
         plan.sent(1 << 20, 5000);
         let window = Path { congestion_window: 40, segment: 1000, ..FRESH };
+        let wide = Path { congestion_window: 1000, segment: 1000, ..FRESH };
+        assert_eq!(grown(&mut plan, Some(wide)), Some(MOST_UNSENT));
+        assert_eq!(grown(&mut plan, Some(wide)), None);
+        assert_eq!(grown(&mut plan, Some(window)), None, "it does not shrink");
+        let mut plan = Plan::default();
+        plan.sent(1 << 20, 5000);
+        assert_eq!(grown(&mut plan, Some(window)), Some(2 * UNSENT), "40,000 bytes are a flight");
+        assert_eq!(grown(&mut plan, None), None);
+        let unsent = 2 * UNSENT;
         let made: usize = sizes(&mut plan, 5000, || Some(window)).iter().map(|size| size + 22).sum();
-        let enough = 40_000 + UNSENT;
+        let enough = 40_000 + unsent;
         assert!((enough - LIMIT - 22..=enough).contains(&made), "{made}");
         let mut waits = Path { unsent: 40_000, ..window };
         assert!(!plan.outlook(5000, || Some(waits)).is_full());
         assert_eq!(waits.backlog(), 0);
-        waits.written(UNSENT / 2);
+        waits.written(unsent / 2);
         assert!(plan.outlook(5000, || Some(waits)).is_full(), "TCP asks for more below that");
         assert_eq!(sizes(&mut plan, 5000, || Some(OPEN)).len(), 16, "an open path takes all");
         assert_eq!(sizes(&mut plan, 5000, || None).len(), 16, "and what is not TCP");

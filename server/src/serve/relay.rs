@@ -533,6 +533,9 @@ impl Relay {
         }
         let Self { sending, traffic, backend, session, plan, .. } = self;
         let mut outlook = plan.outlook(cx.clock, || client.path());
+        if let Some(unsent) = plan.grow(&mut outlook) {
+            client.limit_unsent(unsent);
+        }
         if outlook.is_full() && sending.is_empty() && !client.takes_more() {
             return Ok(false);
         }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A connection's socket in an edge-triggered event loop: what is known of it, so that no call is made in vain.
 
-use nix::sys::socket::getsockopt;
-use nix::{getsockopt_impl, sockopt_impl};
+use nix::sys::socket::{getsockopt, setsockopt};
+use nix::{getsockopt_impl, setsockopt_impl, sockopt_impl};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::OwnedFd;
@@ -49,6 +49,19 @@ sockopt_impl!(
     /// The part of it that an older kernel tells.
     OlderInfo, GetOnly, libc::IPPROTO_TCP, libc::TCP_INFO, Older
 );
+
+sockopt_impl!(
+    /// How many unsent bytes TCP takes (tcp(7)).
+    NotSentLowat, Both, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, libc::c_int
+);
+
+/// Has TCP take so many bytes that it can not send yet, and no more; connections have it from their listening socket.
+///
+/// # Errors
+/// What the kernel says.
+pub fn limit_unsent(fd: &OwnedFd, bytes: usize) -> nix::Result<()> {
+    setsockopt(fd, NotSentLowat, &libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX))
+}
 
 /// Whether the kernel is Linux 5.4 or newer.
 static TELLS_WINDOW: LazyLock<bool> = LazyLock::new(|| {
@@ -275,6 +288,12 @@ impl Socket {
             idle: info[SILENCE],
             timeout: info[TIMEOUT] / 1000,
         })
+    }
+
+    /// Sets how many bytes TCP takes that it can not send yet.
+    pub fn limit_unsent(&self, bytes: usize) {
+        // Without it, sending goes on as before.
+        let _ = limit_unsent(&self.fd, bytes);
     }
 
     /// Whether TCP takes more to send. If not, an event will tell when it does.
