@@ -6,8 +6,10 @@ use ttls::record_size::{self, Path};
 /// Bytes that may wait in TCP at first: TCP_NOTSENT_LOWAT, and one full record. No more are sealed ahead, so that a record's size is still
 /// right when it leaves, and what a slow client is to get stays plain, and with the backend. TCP asks for more when half of it is left.
 pub const UNSENT: usize = 16_384 + 64;
-/// The same where a flight is as long: a read of eight records is then still sent as one.
+/// As long as flights grow, as much as one may wait; where they have got so long, what TCP allows: the client has shown that it is fast, and
+/// any bound costs a transfer on a wide path some hundredths of its CPU time.
 const MOST_UNSENT: usize = 16 * UNSENT;
+const UNBOUNDED: usize = 1 << 30;
 /// After so many bytes in a row, a long transfer is under way.
 const WARM: u32 = 64 << 10;
 /// After so many milliseconds of silence, TCP begins anew (RFC 5681 §4.1), whatever its time-out is.
@@ -76,6 +78,9 @@ impl Plan {
             if outlook.path.congestion_window == OPEN.congestion_window { 0 } else { outlook.path.flight() };
         while self.unsent < MOST_UNSENT && flight >= 2 * self.unsent {
             self.unsent *= 2;
+        }
+        if self.unsent >= MOST_UNSENT {
+            self.unsent = UNBOUNDED;
         }
         (std::mem::replace(&mut outlook.unsent, self.unsent) < self.unsent).then_some(self.unsent)
     }
@@ -169,7 +174,7 @@ mod tests {
         plan.sent(1 << 20, 5000);
         let window = Path { congestion_window: 40, segment: 1000, ..FRESH };
         let wide = Path { congestion_window: 1000, segment: 1000, ..FRESH };
-        assert_eq!(grown(&mut plan, Some(wide)), Some(MOST_UNSENT));
+        assert_eq!(grown(&mut plan, Some(wide)), Some(UNBOUNDED));
         assert_eq!(grown(&mut plan, Some(wide)), None);
         assert_eq!(grown(&mut plan, Some(window)), None, "it does not shrink");
         let mut plan = Plan::default();

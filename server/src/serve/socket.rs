@@ -313,7 +313,7 @@ impl Socket {
 
     /// Whether the peer's TCP has acknowledged everything that was sent. What is not TCP delivers at once.
     pub fn is_delivered(&self) -> bool {
-        tcp_info(&self.fd).map_or(true, |info| info[UNACKNOWLEDGED] == 0 && info[NOT_SENT] == 0)
+        tcp_info(&self.fd).is_none_or(|info| info[UNACKNOWLEDGED] == 0 && info[NOT_SENT] == 0)
     }
 
     /// Drops what was received, up to 16 KiB.
