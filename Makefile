@@ -1,5 +1,5 @@
 # `make run` and `make test` are all most people need.
-.PHONY: help run test tools style rooms dependencies msrv publish-check build test-rust fuzz fuzz-smoke test-kernel test-kernel-debug test-lanes deb test-deb test-aarch64 audit audit-valgrind audit-timing bench-crypto bench-handshake bench-flood bench-kernel bench-records bench-slow test-bench
+.PHONY: help run test tools style rooms dependencies msrv publish-check build test-rust fuzz fuzz-smoke test-kernel test-kernel-debug test-lanes deb test-deb test-aarch64 audit audit-valgrind audit-timing bench-crypto bench-handshake bench-flood bench-kernel bench-slow test-bench
 
 help:
 	@echo "make run   build ttls and start its demo (ends with Ctrl-C)"
@@ -20,7 +20,6 @@ help:
 	@echo "make bench-handshake  servers side by side: nginx, HAProxy, hitch, rustls"
 	@echo "make bench-flood  who is served while others attack: ttls serve beside nginx, HAProxy and rustls (needs root)"
 	@echo "make bench-kernel  instructions per connection: ttls.ko beside nginx with OpenSSL, in an emulator that counts them"
-	@echo "make bench-records  when the parts of a download can be used, by how records are cut, in the same emulator"
 	@echo "make bench-slow  what 10,000 clients that read 1 KB a second cost"
 
 run:
@@ -146,13 +145,6 @@ bench-kernel:
 	ci/install packages-kernel
 	ci/install packages-bench-kernel
 	bench/kernel/run $(KERNELS)
-
-# When the first byte, 14 KB, 64 KB and 1 MB of a download can be used, with the record plan and with fixed sizes, over delays of 5 to 150 ms,
-# in QEMU: ends with target/bench/records.json. KERNELS='6.1 6.12' measures on both.
-bench-records:
-	ci/install packages-kernel
-	ci/install packages-bench-kernel
-	bench/records/run $(KERNELS)
 
 # Memory for 10,000 clients that ask for much and read 1 KB a second, as many as the limit of descriptors allows: some minutes, ends with
 # target/bench/slow.json. BENCH='1000 20' is 1,000 of them for 20 seconds.
