@@ -45,6 +45,10 @@ impl fmt::Display for Overview<'_> {
         if limits.per_prefix > 0 {
             row(f, "", format_args!("{} connections from one source prefix", limits.per_prefix))?;
         }
+        if limits.connection_rate > 0 {
+            let rate = limits.connection_rate;
+            row(f, "", format_args!("{rate} connections per second from one source prefix"))?;
+        }
         if limits.handshake_rate > 0 {
             let rate = limits.handshake_rate;
             row(f, "", format_args!("{rate} full handshakes per second from one source prefix"))?;

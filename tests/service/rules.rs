@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Whom the operator lets in, refuses or rations.
+//! Whom the operator lets in, refuses or rations, and what the refused get.
 
 use harness::backend::Backend;
 use harness::client::{default_config, get, try_connect};
+use harness::raw::{ClientHello, KeyShare, content, plain_record};
 use harness::server::{Config, Server};
 use rustls::HandshakeKind;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::Instant;
 
 /// A client's page, and whether its session was resumed; `None` if it was refused.
 fn page(server: &Server, config: &std::sync::Arc<rustls::ClientConfig>) -> Option<bool> {
@@ -66,11 +70,62 @@ fn a_quota_is_for_all_together_and_who_resumes_is_free() {
     assert_eq!(page(&server, &regular), Some(false));
     // One comes back each second, however long this takes: of so many at least some are beyond it.
     let mut full = 0;
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     for _ in 0..30 {
         full += u64::from(page(&server, &default_config()) == Some(false));
     }
     let most = 3 + begun.elapsed().as_secs() + 1;
     assert!(full >= 2 && full <= most, "{full} of at most {most}");
     assert_eq!(page(&server, &regular), Some(true));
+}
+
+#[test]
+fn connections_of_a_source_are_rationed() {
+    let backend = Backend::http();
+    let limits = "[limits]\nconnection_rate = 1\nconnection_burst = 3";
+    let mut server = Server::start(&Config::new(&backend).top("workers = 1").table(limits));
+    let regular = default_config();
+    let (mut served, begun) = (0, Instant::now());
+    for _ in 0..30 {
+        served += u64::from(page(&server, &regular).is_some());
+    }
+    // One comes back each second.
+    let most = 3 + begun.elapsed().as_secs() + 1;
+    assert!(served >= 3 && served <= most, "{served} of at most {most}");
+    let refused = server.metric("ttls_connections_refused_total{limit=\"connection_rate\"}");
+    assert!(refused >= 30.0 - most as f64, "{refused}");
+    server.logged(&["limit=limits.connection_rate"]);
+    // A source that a load balancer names is rationed for itself.
+    let proxy = format!("{limits}\n[proxy_protocol]\nfrom_client = \"required\"");
+    let mut server = Server::start(
+        &Config::bare("demo:").certificate("ecdsa.pem", "ecdsa.key").top("workers = 1").table(&proxy),
+    );
+    let answers = |server: &Server, source: &str| {
+        let mut stream = TcpStream::connect(server.address).expect("connect");
+        write!(stream, "PROXY TCP4 {source} 192.0.2.1 1 2\r\n").expect("send");
+        let _ = stream.write_all(&hello());
+        stream.read(&mut [0; 5]).is_ok_and(|count| count > 0)
+    };
+    server.wait("a source to have had enough", |s| !answers(s, "203.0.113.1"));
+    assert!(answers(&server, "203.0.113.2"));
+}
+
+fn hello() -> Vec<u8> {
+    plain_record(content::HANDSHAKE, &ClientHello::tls13(&[&KeyShare::x25519()]).encode())
+}
+
+/// Who is refused sees an end, or a reset where the operator says so, and nothing of TLS.
+#[test]
+fn the_refused_get_what_the_operator_says() {
+    let backend = Backend::http();
+    let rule = "[[rule]]\naction = \"deny\"\nserver_names = [\"ttls.test\"]";
+    for (refused, end) in [("close", None), ("reset", Some(ErrorKind::ConnectionReset))] {
+        let limits = format!("{rule}\n[limits]\nrefused = {refused:?}");
+        let server = Server::start(&Config::new(&backend).table(&limits));
+        let mut stream = TcpStream::connect(server.address).expect("connect");
+        stream.write_all(&hello()).expect("send");
+        let mut received = Vec::new();
+        let ended = stream.read_to_end(&mut received).map_err(|error| error.kind());
+        assert_eq!((ended.err(), received), (end, Vec::new()), "{refused}");
+    }
 }

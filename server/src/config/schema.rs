@@ -140,6 +140,16 @@ macro_rules! choice {
 }
 
 choice! {
+    /// How connections end that are refused.
+    Refused {
+        /// By a FIN; the kernel sends a reset where the client has sent what was not read.
+        Close = "close",
+        /// By a reset.
+        Reset = "reset",
+    }
+}
+
+choice! {
     /// What a rule does.
     Action {
         /// Let in.
@@ -326,10 +336,16 @@ table! {
         half_open: usize = 8192,
         /// Connections of one prefix; zero for no limit.
         per_prefix: u32 = 0,
+        /// Connections per second of one prefix; zero for no limit.
+        connection_rate: u32 = 0,
+        /// Connections of one prefix at once; zero for as many as the rate.
+        connection_burst: u32 = 0,
         /// Full handshakes per second of one prefix; zero for no limit.
         handshake_rate: u32 = 0,
         /// Full handshakes of one prefix at once; zero for as many as the rate.
         handshake_burst: u32 = 0,
+        /// How connections end that are refused.
+        refused: Refused = Refused::Close,
         /// Bits.
         ipv4_prefix: u8 = 32,
         /// Bits.

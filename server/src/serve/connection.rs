@@ -358,6 +358,9 @@ impl Connection {
         if let Some((source, _)) = negotiation.addresses {
             self.entry = cx.shared.sources.enter(source.ip());
             let Some(entry) = &self.entry else { return Fate::End(Outcome::PrefixFull) };
+            if !self.active.may_connect(entry.place().hash(), cx.clock) {
+                return Fate::End(Outcome::TooFast);
+            }
             let applicant = Applicant { address: source.ip(), prefix: entry.place().hash() };
             negotiation.set_applicant(applicant);
             self.address = cx.admission.address(source.ip());
@@ -519,6 +522,10 @@ impl Connection {
         self.count(cx, outcome);
         self.log(cx, outcome);
         self.leave_stage(cx);
+        if outcome.is_refusal() && self.active.resets_refused() {
+            self.client.abort_on_close();
+            return None;
+        }
         if !lingers {
             if let Outcome::Tls(_) | Outcome::NotProxy = outcome {
                 // A client that is told nothing sees an end, not a reset, of what it has sent so far.
@@ -577,6 +584,7 @@ impl Connection {
         match outcome {
             Outcome::Evicted => counters.evicted.add(1),
             Outcome::PrefixFull => counters.refused_prefix.add(1),
+            Outcome::TooFast => counters.refused_connection_rate.add(1),
             Outcome::Heavy => counters.refused_heavy.add(1),
             Outcome::Overdue => counters.overdue.add(1),
             Outcome::Stalled => counters.refused_memory.add(1),

@@ -15,6 +15,7 @@ use super::relay::Relay;
 use super::slab::Key;
 use super::sources::Sources;
 use crate::client_auth::Verifier;
+use crate::config::schema::Refused;
 use crate::keylog::KeyLogFile;
 use crate::settings::Settings;
 use crate::settings::rules::{Rule, Rules, Verdict};
@@ -39,23 +40,29 @@ pub struct Active {
     /// This worker's counters of each route, by its number.
     pub routes: Vec<Arc<Counts>>,
     /// Full handshakes that source prefixes may still make with this worker; `None` without a limit.
-    handshakes: RefCell<Option<Box<Buckets<BUCKETS>>>>,
+    handshakes: Rations,
+    /// Connections that they may still make.
+    connections: Rations,
     /// What is left of the rules' quotas for this worker, by their numbers; full for rules without one.
     quotas: RefCell<Vec<Buckets<1>>>,
 }
 
 /// Token buckets of a worker: 256 KiB.
 const BUCKETS: usize = 1 << 14;
+type Rations = RefCell<Option<Box<Buckets<BUCKETS>>>>;
 
 impl Active {
     /// Prepares settings for one of `workers` at `clock`, which never jumps.
     pub fn new(settings: Arc<Settings>, workers: usize, clock: u64, routes: Vec<Arc<Counts>>) -> Rc<Self> {
         let limits = &settings.limits;
-        let burst = if limits.handshake_burst == 0 { limits.handshake_rate } else { limits.handshake_burst };
         let workers = u32::try_from(workers).unwrap_or(u32::MAX).max(1);
-        let handshakes = (limits.handshake_rate != 0).then(|| {
-            Box::new(Buckets::new(limits.handshake_rate.div_ceil(workers), burst.div_ceil(workers), clock))
-        });
+        let rations = |rate: u32, burst: u32| {
+            let burst = if burst == 0 { rate } else { burst };
+            let each = || Box::new(Buckets::new(rate.div_ceil(workers), burst.div_ceil(workers), clock));
+            RefCell::new((rate != 0).then(each))
+        };
+        let handshakes = rations(limits.handshake_rate, limits.handshake_burst);
+        let connections = rations(limits.connection_rate, limits.connection_burst);
         let quota = |rule: &Rule| match rule.verdict {
             Verdict::Quota { rate, burst } => {
                 Buckets::new(rate.div_ceil(workers), burst.div_ceil(workers), clock)
@@ -63,7 +70,17 @@ impl Active {
             Verdict::Allow | Verdict::Deny => Buckets::new(0, 0, clock),
         };
         let quotas = RefCell::new(settings.rules.iter().map(quota).collect());
-        Rc::new(Self { settings, routes, handshakes: RefCell::new(handshakes), quotas })
+        Rc::new(Self { settings, routes, handshakes, connections, quotas })
+    }
+
+    /// Whether a source prefix, by its hash, may make another connection.
+    pub fn may_connect(&self, prefix: u64, clock: u64) -> bool {
+        self.connections.borrow_mut().as_mut().is_none_or(|connections| connections.take(prefix, clock))
+    }
+
+    /// Whether connections that are refused are reset.
+    pub fn resets_refused(&self) -> bool {
+        self.settings.limits.refused == Refused::Reset
     }
 }
 

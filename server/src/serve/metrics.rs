@@ -69,6 +69,7 @@ counters! {
     half_open, "gauge", "connections_half_open", [], "Connections now in their handshake";
     refused_total, "counter", "connections_refused_total", ["limit" = "connections"], "Connections closed at once because of a limit";
     refused_prefix, "counter", "connections_refused_total", ["limit" = "per_prefix"], "Connections closed at once because of a limit";
+    refused_connection_rate, "counter", "connections_refused_total", ["limit" = "connection_rate"], "Connections closed at once because of a limit";
     refused_rate, "counter", "connections_refused_total", ["limit" = "handshake_rate"], "Connections closed at once because of a limit";
     refused_rule, "counter", "connections_refused_total", ["limit" = "rule"], "Connections closed at once because of a limit";
     refused_memory, "counter", "connections_refused_total", ["limit" = "buffer_memory"], "Connections closed at once because of a limit";

@@ -28,6 +28,8 @@ pub enum Outcome {
     CloseTimeout,
     /// Its source prefix, as the PROXY header gives it, has as many connections as allowed.
     PrefixFull,
+    /// Its source prefix has made too many connections lately.
+    TooFast,
     /// A newer half-open connection needed the room.
     Evicted,
     /// In overload, its source has cost more than others lately.
@@ -93,6 +95,19 @@ impl Outcome {
         matches!(self, Self::Ok | Self::Drained)
     }
 
+    /// Whether the server refuses the client, or drops it in favour of others.
+    pub const fn is_refusal(self) -> bool {
+        matches!(
+            self,
+            Self::PrefixFull
+                | Self::TooFast
+                | Self::Heavy
+                | Self::Overdue
+                | Self::Evicted
+                | Self::Tls(ttls::Error::NotAdmitted)
+        )
+    }
+
     /// Whether the operator may have to do something.
     pub const fn is_local(self) -> bool {
         match self {
@@ -138,6 +153,7 @@ impl fmt::Display for Outcome {
             Self::IdleTimeout => f.write_str("idle timeout"),
             Self::CloseTimeout => f.write_str("close timeout"),
             Self::PrefixFull => f.write_str("limits.per_prefix"),
+            Self::TooFast => f.write_str("limits.connection_rate"),
             Self::Evicted => f.write_str("too many half-open connections"),
             Self::Heavy => f.write_str("refused in overload: this source has cost most"),
             Self::Overdue => f.write_str("dropped in overload: it waited longer than overload.patience"),

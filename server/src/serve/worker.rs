@@ -615,7 +615,7 @@ impl Worker {
         let counted = shared.connections.enter(self.active.settings.limits.connections);
         let Some(counted) = counted.filter(|_| !self.connections.is_full()) else {
             counters.refused_total.add(1);
-            return self.refused(peer, "limits.connections");
+            return self.refused(&fd, peer, "limits.connections");
         };
         // With the PROXY protocol the peer is a load balancer: the source in its header is what counts.
         let entry = match self.active.settings.proxy.from_client {
@@ -623,12 +623,16 @@ impl Worker {
             FromClient::Off => {
                 if self.active.settings.rules.refuses(peer.ip()).is_some() {
                     counters.refused_rule.add(1);
-                    return self.refused(peer, "rule");
+                    return self.refused(&fd, peer, "rule");
                 }
                 let Some(entry) = shared.sources.enter(peer.ip()) else {
                     counters.refused_prefix.add(1);
-                    return self.refused(peer, "limits.per_prefix");
+                    return self.refused(&fd, peer, "limits.per_prefix");
                 };
+                if !self.active.may_connect(entry.place().hash(), self.cx.clock) {
+                    counters.refused_connection_rate.add(1);
+                    return self.refused(&fd, peer, "limits.connection_rate");
+                }
                 Some(entry)
             }
         };
@@ -636,7 +640,7 @@ impl Worker {
         let random = self.cx.random.number();
         if entry.is_some() && !self.cx.admission.taken_in(address, random, self.cx.clock) {
             self.cx.counters.refused_heavy.add(1);
-            return;
+            return self.close_refused(&fd);
         }
         if self.cx.half_open.get() >= self.half_open_limit {
             self.evict();
@@ -655,7 +659,15 @@ impl Worker {
         self.cx.pending.push_back(key);
     }
 
-    fn refused(&mut self, peer: SocketAddr, limit: &str) {
+    /// Has a socket that is about to close say what the refused are told.
+    fn close_refused(&self, fd: &OwnedFd) {
+        if self.active.resets_refused() {
+            let _ = rustix::net::sockopt::set_socket_linger(fd, Some(Duration::ZERO));
+        }
+    }
+
+    fn refused(&mut self, fd: &OwnedFd, peer: SocketAddr, limit: &str) {
+        self.close_refused(fd);
         if let Some(mut line) = self.cx.log.rated_line(self.cx.now, "warn", "refused") {
             line.display("peer", peer).text("limit", limit).end();
         }
