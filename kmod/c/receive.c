@@ -70,6 +70,11 @@ static int receive_typed(struct sock *sk, u8 *type, u8 *content, size_t len, int
 	return n;
 }
 
+static u8 receive_record_type(struct sk_buff *skb)
+{
+	return ((struct sk_skb_cb *)skb->cb)->tls.control;
+}
+
 static void receive_handshake_record(struct sock *sk, struct ttls_socket *socket, const u8 *content, size_t len)
 {
 	int alert;
@@ -82,6 +87,29 @@ static void receive_handshake_record(struct sock *sk, struct ttls_socket *socket
 	alert = ttls_key_update_received(sk, socket, content, len);
 	if (alert)
 		receive_refuse(sk, socket, FATAL, alert);
+}
+
+/*
+ * Whether the next record that kTLS has opened is not data. Empty ones before it are dropped: kTLS finds nothing to read
+ * in them, and does not get past them.
+ */
+static bool receive_is_control_next(struct sock *sk)
+{
+	struct sk_buff_head *list = &context_of(sk)->rx_list;
+	struct sk_buff *skb;
+	bool control;
+
+	if (skb_queue_empty_lockless(list))
+		return false;
+	/* Whoever touches the list holds the socket's lock meanwhile. */
+	lock_sock(sk);
+	while ((skb = skb_peek(list)) && receive_record_type(skb) == TTLS_DATA && !strp_msg(skb)->full_len) {
+		__skb_unlink(skb, list);
+		consume_skb(skb);
+	}
+	control = skb && receive_record_type(skb) != TTLS_DATA;
+	release_sock(sk);
+	return control;
 }
 
 static int receive_take_control_record(struct sock *sk, struct ttls_socket *socket)
@@ -158,10 +186,9 @@ static size_t receive_opened(struct sock *sk)
 	struct sk_buff *skb;
 	size_t sum = 0;
 
-	/* Whoever touches the list holds the socket's lock meanwhile. */
 	lock_sock(sk);
 	skb_queue_walk(&context_of(sk)->rx_list, skb) {
-		if (((struct sk_skb_cb *)skb->cb)->tls.control != TTLS_DATA)
+		if (receive_record_type(skb) != TTLS_DATA)
 			break;
 		sum += strp_msg(skb)->full_len;
 	}
@@ -247,8 +274,12 @@ static size_t receive_readable(struct sock *sk, size_t limit)
 {
 	struct ttls_socket *socket = ttls_socket_of(sk);
 
-	while (!receive_is_over(socket) && receive_is_control(receive_open_records(sk, limit), -EIO)) {
-		if (receive_control_record(sk, socket))
+	while (!receive_is_over(socket)) {
+		int n = receive_open_records(sk, limit);
+
+		if (!n && receive_is_control_next(sk))
+			continue;
+		if (!receive_is_control(n, -EIO) || receive_control_record(sk, socket))
 			break;
 		/* Who waits for an edge does not read before he hears of the end. */
 		if (receive_is_over(socket))
@@ -277,14 +308,19 @@ static void receive_wake(struct sock *sk, struct ttls_socket *socket)
 		context_of(sk)->saved_data_ready(sk);
 }
 
-/* Data was read. A KeyUpdate that came behind it is followed now: its answer does not wait for the next read. */
+/*
+ * Data was read. What came behind it and is not data is dealt with now: the answer to a KeyUpdate does not wait for the
+ * next read, and who waits for an edge had it before, with the data.
+ */
 static bool receive_follow(struct sock *sk, struct ttls_socket *socket)
 {
 	receive_wake(sk, socket);
-	if (!ttls_key_update_pending(sk) || receive_control_record(sk, socket))
+	if (!ttls_key_update_pending(sk) && !receive_is_control_next(sk))
+		return false;
+	if (receive_control_record(sk, socket))
 		return false;
 	if (receive_is_over(socket))
-		sk_error_report(sk);
+		context_of(sk)->saved_data_ready(sk);
 	return true;
 }
 
@@ -302,6 +338,9 @@ static int receive(struct sock *sk, struct msghdr *msg, size_t len, int flags)
 			if (!n || n == -EAGAIN)
 				continue;
 		}
+		/* Not the end, but empty records before one that is not data. */
+		if (!n && receive_is_control_next(sk))
+			continue;
 		if (n <= 0)
 			return done ? done : n;
 		done += n;

@@ -23,6 +23,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("a server that goes by edges, short reads and FIONREAD, as nginx does, reads all", as_nginx),
     ("poll() is true up to the last byte, read one by one", one_by_one),
     ("a reader in MSG_WAITALL is no obstacle to who may not wait", blocked_reader),
+    ("an empty record before the end does not hide it", empty_before_the_end),
+    ("an end behind data that is read by edges has an edge of its own", an_edge_for_the_end),
     ("urgent bytes between records are skipped, within them they are data", urgent),
     ("nor do urgent bytes hold up a read that is under way", urgent_while_read),
     ("splice() into a pipe with little room loses nothing", spliced),
@@ -161,7 +163,7 @@ fn without_end(version: Version) {
     assert!(before.saturating_sub(free_memory()) < 26 << 20, "32 MB came, and none should be held but some");
     assert!(told < 16 << 20, "{told} bytes wait");
     // One edge was for what was told. Another one comes for the rest.
-    wait_for_edge(&set);
+    wait_for_edge(&set, &server);
     let mut read = 0;
     let mut buffer = vec![0; 16_000];
     while read < told {
@@ -178,11 +180,11 @@ fn without_end(version: Version) {
             }
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::WouldBlock);
-                wait_for_edge(&set);
+                wait_for_edge(&set, &server);
             }
         }
         if read == told {
-            wait_for_edge(&set);
+            wait_for_edge(&set, &server);
         }
     }
     assert_eq!(waiting(&server), 0);
@@ -223,9 +225,13 @@ fn edges(server: &TcpStream) -> impl std::os::fd::AsFd + use<> {
 }
 
 #[track_caller]
-fn wait_for_edge(set: impl std::os::fd::AsFd) {
+fn wait_for_edge(set: impl std::os::fd::AsFd, server: &TcpStream) {
     let mut events = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }];
-    assert_eq!(epoll::wait(set, &mut events, Some(&PATIENCE)).expect("epoll_wait"), 1, "an edge");
+    if epoll::wait(set, &mut events, Some(&PATIENCE)).expect("epoll_wait") == 0 {
+        let table = fs::read_to_string("/proc/net/tcp").expect("/proc/net/tcp");
+        let readable = is_readable(server, NOW);
+        panic!("no edge; poll() says {readable}, FIONREAD {}\n{table}", waiting(server));
+    }
 }
 
 /// The rules of nginx: after an edge, a short read is the last one; after a full one, FIONREAD says how much there is, and
@@ -254,7 +260,7 @@ fn as_nginx(version: Version) {
     let set = edges(&server);
     let (mut read, mut over) = (Vec::<u8>::new(), false);
     while !over {
-        wait_for_edge(&set);
+        wait_for_edge(&set, &server);
         let mut available = None;
         while available != Some(0) {
             let mut buffer = vec![0; if dice.one_in(2) { 1_024 } else { dice.length(20_000) }];
@@ -401,6 +407,66 @@ fn urgent_while_read(version: Version) {
         client.send_raw(&second);
         assert!(reader.join().expect("the reader") == all, "other data came");
         eventually("all of it comes", || unacknowledged(&client) == 0);
+    }
+}
+
+/// However a program comes to the end, and whether it has data to read before.
+fn empty_before_the_end(version: Version) {
+    // Each says whether it was told the reason.
+    let ways: [fn(&TcpStream) -> bool; 5] = [
+        |_| false,
+        |server| waiting(server) != 0,
+        |server| !is_readable(server, PATIENCE),
+        |server| {
+            wait_for_edge(edges(server), server);
+            false
+        },
+        |server| match rustix::net::recv(server, &mut [0; 8][..], RecvFlags::PEEK) {
+            Ok((_, len)) => len != 0,
+            Err(error) => error == rustix::io::Errno::CONNRESET,
+        },
+    ];
+    for way in ways {
+        for (level, description) in [(1, alert::CLOSE_NOTIFY), (2, alert::INTERNAL_ERROR)] {
+            for data in [&b""[..], b"data"] {
+                let (mut client, mut server) = connection(version);
+                client.send_record(content::APPLICATION_DATA, data);
+                client.send_record(content::APPLICATION_DATA, b"");
+                client.send_record(content::ALERT, &[level, description]);
+                let mut read = vec![0; data.len()];
+                server.read_exact(&mut read).expect("data");
+                assert_eq!(read, data);
+                eventually("all of it comes", || unacknowledged(&client) == 0);
+                let told = way(&server);
+                let end = server.read(&mut [0; 8]).map_err(|error| error.kind());
+                let reset = level == 2 && !told;
+                assert_eq!(end, if reset { Err(ErrorKind::ConnectionReset) } else { Ok(0) });
+            }
+        }
+    }
+}
+
+/// The end comes behind data, both before the server looks: there is one edge for them, and one for the end alone.
+fn an_edge_for_the_end(version: Version) {
+    for (level, description) in [(1, alert::CLOSE_NOTIFY), (2, alert::INTERNAL_ERROR)] {
+        for read_before in [0, 1] {
+            let (mut client, mut server) = connection(version);
+            server.set_nonblocking(true).expect("O_NONBLOCK");
+            client.send_record(content::APPLICATION_DATA, b"data");
+            assert!(is_readable(&server, PATIENCE));
+            let mut buffer = [0; 4096];
+            if read_before > 0 {
+                assert_eq!(server.read(&mut buffer[..read_before]).expect("data"), read_before);
+            }
+            client.send_record(content::ALERT, &[level, description]);
+            eventually("all of it comes", || unacknowledged(&client) == 0);
+            let set = edges(&server);
+            wait_for_edge(&set, &server);
+            assert_eq!(server.read(&mut buffer).expect("the rest"), 4 - read_before);
+            wait_for_edge(&set, &server);
+            let end = server.read(&mut buffer).map_err(|error| error.kind());
+            assert_eq!(end, if level == 1 { Ok(0) } else { Err(ErrorKind::ConnectionReset) });
+        }
     }
 }
 
