@@ -140,7 +140,7 @@ impl Remote {
                 }
             }
             State::Connecting => match try_next(target, self.options, self.token, &mut self.tried) {
-                Ok((attempt, State::Ready)) => self.succeed(attempt, target),
+                Ok((attempt, State::Ready)) => self.succeed(attempt, EventFlags::empty(), target),
                 Ok((attempt, _)) => self.rival = Some(attempt),
                 // The first may still answer.
                 Err(_) => {}
@@ -161,7 +161,7 @@ impl Remote {
         // Events do not tell the attempts apart.
         if let Some(rival) = self.rival.take() {
             match rival.progress() {
-                Progress::Connected => self.succeed(rival, target),
+                Progress::Connected => self.succeed(rival, flags, target),
                 Progress::Failed(_) => note_failure(&rival, target),
                 Progress::Waits => self.rival = Some(rival),
             }
@@ -171,7 +171,7 @@ impl Remote {
                 Progress::Waits => {}
                 Progress::Connected => {
                     self.rival = None;
-                    self.begin();
+                    self.begin(flags);
                 }
                 Progress::Failed(error) => {
                     note_failure(&self.attempt, target);
@@ -193,24 +193,24 @@ impl Remote {
         let (attempt, state) = next.map_err(|_| Outcome::BackendRefused(error))?;
         (self.attempt, self.state, self.again_at) = (attempt, state, again_at(state));
         if state == State::Ready {
-            self.begin();
+            self.begin(EventFlags::empty());
         }
         Ok(())
     }
 
     /// The second attempt is the connection; the first was silent for too long.
-    fn succeed(&mut self, rival: Attempt, target: &Target) {
+    fn succeed(&mut self, rival: Attempt, flags: EventFlags, target: &Target) {
         note_failure(&self.attempt, target);
         self.attempt = rival;
-        self.begin();
+        self.begin(flags);
     }
 
-    /// Goes on with a connection.
-    fn begin(&mut self) {
+    /// Goes on with a connection that an event told of, if any.
+    fn begin(&mut self, flags: EventFlags) {
         self.state = State::Ready;
         self.again_at = u64::MAX;
-        // Reading is worth a try: an event that came with the connection's end is not repeated.
-        self.attempt.socket.event(EventFlags::IN | EventFlags::OUT);
+        // The event is not repeated: reading is worth a try, and if it told of the backend's end, up to that.
+        self.attempt.socket.event(flags | EventFlags::IN | EventFlags::OUT);
         self.send_header();
     }
 
@@ -407,5 +407,43 @@ fn begin(
         // Only of a Unix socket (connect(2)).
         Err(Errno::AGAIN) if family == AddressFamily::UNIX => Ok((fd, State::Queueing)),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hosts::Hosts;
+    use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
+    use std::io::Write;
+    use std::net::{Shutdown, TcpListener};
+
+    const PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
+
+    #[test]
+    fn an_end_that_one_event_tells_with_the_connection_is_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = Target::Tcp(Hosts::default().get(&listener.local_addr().unwrap().to_string()));
+        let options = Options { keepalive: Duration::ZERO, unacknowledged: 0, descriptors: RawFd::MAX };
+        let mut remote = Remote::connect(&target, options, 1, None).unwrap_or_else(|_| panic!("connect"));
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+        remote.watch(&epoll).unwrap();
+        let (mut backend, _) = listener.accept().unwrap();
+        backend.write_all(b"all").unwrap();
+        backend.shutdown(Shutdown::Write).unwrap();
+        let mut end = [PollFd::new(remote.attempt.socket.fd(), PollFlags::RDHUP)];
+        assert_eq!(poll(&mut end, Some(&PATIENCE)).unwrap(), 1);
+
+        let mut events = Vec::with_capacity(4);
+        epoll::wait(&epoll, rustix::buffer::spare_capacity(&mut events), Some(&PATIENCE)).unwrap();
+        assert_eq!(events.len(), 1);
+        for event in &events {
+            let flags = event.flags;
+            assert!(remote.event(flags, &target).is_ok());
+        }
+        let mut buffer = [0; 8];
+        assert_eq!(remote.receive(&mut [IoSliceMut::new(&mut buffer)], 8), Moved::Bytes(3));
+        assert!(remote.readable(), "nothing else will tell");
+        assert_eq!(remote.receive(&mut [IoSliceMut::new(&mut buffer)], 8), Moved::End);
     }
 }
