@@ -290,8 +290,12 @@ fn timed_out(version: Version) {
     let (mut client, mut server) = connection(version);
     server.set_write_timeout(Some(Duration::from_millis(100))).expect("SO_SNDTIMEO");
     let data = dice.bytes(8 << 20);
+    // What the two of them hold, however much TCP gives them, is less than there is.
+    sockopt::set_socket_send_buffer_size(&server, 200_000).expect("SO_SNDBUF");
+    sockopt::set_socket_recv_buffer_size(&client.stream, 200_000).expect("SO_RCVBUF");
     let (mut sent, mut received, mut stopped) = (0, Vec::new(), 0);
     while stopped < 10 {
+        assert!(sent < data.len(), "stopped {stopped} times");
         let len = dice.length(200_000).min(data.len() - sent);
         match server.write(&data[sent..sent + len]) {
             Ok(len) => sent += len,
