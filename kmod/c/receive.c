@@ -338,8 +338,8 @@ static int receive(struct sock *sk, struct msghdr *msg, size_t len, int flags)
 			if (!n || n == -EAGAIN)
 				continue;
 		}
-		/* Not the end, but empty records before one that is not data. */
-		if (!n && receive_is_control_next(sk))
+		/* Not the end, nor a read of nothing, but empty records before one that is not data. */
+		if (!n && done < len && receive_is_control_next(sk))
 			continue;
 		if (n <= 0)
 			return done ? done : n;

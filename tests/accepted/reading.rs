@@ -413,7 +413,13 @@ fn urgent_while_read(version: Version) {
 /// However a program comes to the end, and whether it has data to read before.
 fn empty_before_the_end(version: Version) {
     // Each says whether it was told the reason.
-    let ways: [fn(&TcpStream) -> bool; 5] = [
+    fn looks(server: &TcpStream, buffer: &mut [u8], flags: RecvFlags) -> bool {
+        match rustix::net::recv(server, buffer, flags) {
+            Ok((_, len)) => len != 0,
+            Err(error) => error == rustix::io::Errno::CONNRESET,
+        }
+    }
+    let ways: [fn(&TcpStream) -> bool; 6] = [
         |_| false,
         |server| waiting(server) != 0,
         |server| !is_readable(server, PATIENCE),
@@ -421,9 +427,11 @@ fn empty_before_the_end(version: Version) {
             wait_for_edge(edges(server), server);
             false
         },
-        |server| match rustix::net::recv(server, &mut [0; 8][..], RecvFlags::PEEK) {
-            Ok((_, len)) => len != 0,
-            Err(error) => error == rustix::io::Errno::CONNRESET,
+        |server| looks(server, &mut [0; 8], RecvFlags::PEEK),
+        // A read of nothing, before anybody has looked, and after.
+        |server| {
+            let before = looks(server, &mut [], RecvFlags::empty());
+            !is_readable(server, PATIENCE) || before || looks(server, &mut [], RecvFlags::empty())
         },
     ];
     for way in ways {
