@@ -90,8 +90,8 @@ static void receive_handshake_record(struct sock *sk, struct ttls_socket *socket
 }
 
 /*
- * Whether the next record that kTLS has opened is not data. Empty ones before it are dropped: kTLS finds nothing to read
- * in them, and does not get past them.
+ * Whether the next record that kTLS has opened is not data. Empty ones before it are dropped: kTLS finds nothing to
+ * read in them, and does not get past them.
  */
 static bool receive_is_control_next(struct sock *sk)
 {
